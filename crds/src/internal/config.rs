@@ -1,0 +1,131 @@
+//! GatewayConfig: the header of all that a gateway must have in its kernel.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// The header: which slices, together with which settings, make the config of
+/// one gateway. Same namespace and name as the NATGateway. `metadata.uid` and
+/// `metadata.generation` are its revision: the API server counts, nobody else.
+#[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "internal.sluice.dev",
+    version = "v1alpha1",
+    kind = "GatewayConfig",
+    plural = "gatewayconfigs",
+    namespaced,
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayConfigSpec {
+    /// The gateway.
+    pub gateway: OwnerGateway,
+    /// Format of settings and entries. An agent that does not know it keeps
+    /// what it has and says so.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub format: i64,
+    /// SHA-256 over format, settings and all entries in order, 64 hex digits;
+    /// the same however the entries are cut into slices.
+    #[schemars(length(min = 64, max = 64))]
+    pub digest: String,
+    /// Interfaces, subnets and policies of the gateway.
+    pub settings: ConfigSettings,
+    /// Names of the slices, in the order of their entries.
+    #[serde(default)]
+    #[schemars(length(max = 2_048))]
+    pub slices: Vec<String>,
+    /// How many entries the slices hold together.
+    pub entries: i64,
+}
+
+/// A gateway, by name and life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerGateway {
+    /// Name of the NATGateway.
+    #[schemars(length(max = 40))]
+    pub name: String,
+    /// UID of the NATGateway.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+}
+
+/// What an agent must know besides entries. Everything is resolved: no
+/// defaults are left to the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigSettings {
+    /// The inside network.
+    pub lan: ConfigLan,
+    /// The external networks, in the gateway's order; at most 8.
+    #[schemars(length(min = 1, max = 8))]
+    pub uplinks: Vec<ConfigUplink>,
+    /// Whether an EIP answers ping when no rule takes it.
+    #[serde(rename = "pingEIPs")]
+    pub ping_eips: bool,
+}
+
+/// The inside network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigLan {
+    /// Interface in the pod.
+    #[schemars(length(max = 15))]
+    pub interface: String,
+    /// The pods' next hop, with prefix length; at most one per family. Empty
+    /// where the LAN is eth0.
+    #[serde(default)]
+    #[schemars(length(max = 2))]
+    pub addresses: Vec<String>,
+    /// Inside subnets behind a router.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub routes: Vec<ConfigRoute>,
+}
+
+/// An inside subnet behind a router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigRoute {
+    /// The subnet.
+    #[schemars(length(max = 43))]
+    pub to: String,
+    /// The router.
+    #[schemars(length(max = 39))]
+    pub via: String,
+}
+
+/// An external network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigUplink {
+    /// Its name, which `addr` entries use.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Interface in the pod.
+    #[schemars(length(max = 15))]
+    pub interface: String,
+    /// Subnets of its pools, sorted, each once.
+    #[schemars(length(max = 128))]
+    pub subnets: Vec<ConfigSubnet>,
+    /// Own IPv4 address, where it is overridden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 15))]
+    pub ipv4: Option<String>,
+    /// Own IPv6 address, where it is overridden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 39))]
+    pub ipv6: Option<String>,
+}
+
+/// A subnet on an uplink.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigSubnet {
+    /// Its prefix.
+    #[schemars(length(max = 43))]
+    pub cidr: String,
+    /// Next hop for what leaves by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 39))]
+    pub gateway: Option<String>,
+}

@@ -1,0 +1,138 @@
+//! DNAT: port forwarding from an EIP to an inside host.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{EIPRef, RuleStatus};
+
+/// Port forwarding: ports of an EIP go to ports of an inside host.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "DNAT",
+    plural = "dnats",
+    namespaced,
+    status = "RuleStatus",
+    category = "nat",
+    category = "sluice",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DNATSpec {
+    /// The EIP, in the same namespace. Immutable.
+    pub eip: EIPRef,
+    /// Transport protocols, 1 to 2 of `TCP` and `UDP`. Default `[TCP]`. Mutable.
+    #[serde(default = "default_protocols")]
+    #[schemars(length(min = 1, max = 2))]
+    pub protocols: Vec<Protocol>,
+    /// Ports of the EIP: one (`8080`) or a range (`"8000-8099"`); 1 to 65535. Mutable.
+    pub ports: IntOrString,
+    /// Where connections go: exactly one target. Mutable.
+    #[schemars(length(min = 1, max = 1))]
+    pub targets: Vec<DNATTarget>,
+    /// Ports of the target: one, or a range as long as `ports`. Default: the
+    /// same as `ports`. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_ports: Option<IntOrString>,
+}
+
+/// One inside host that connections go to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DNATTarget {
+    /// Its addresses, one or two, at most one per family.
+    #[schemars(length(min = 1, max = 2))]
+    pub ips: Vec<String>,
+}
+
+/// A transport protocol.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[allow(missing_docs, reason = "the names are the meaning")]
+pub enum Protocol {
+    TCP,
+    UDP,
+}
+
+/// A port or a range of ports, both ends included, 1 to 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ports {
+    first: u16,
+    last: u16,
+}
+
+impl Ports {
+    /// Ports `first` to `last`; `None` where first is 0 or above last.
+    #[must_use]
+    pub fn new(first: u16, last: u16) -> Option<Self> {
+        (first != 0 && first <= last).then_some(Self { first, last })
+    }
+
+    /// The first port.
+    #[must_use]
+    pub fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The last port.
+    #[must_use]
+    pub fn last(self) -> u16 {
+        self.last
+    }
+
+    /// How many ports there are, 1 to 65535.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        u32::from(self.last) - u32::from(self.first) + 1
+    }
+
+    /// Whether a port is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Parses `8080` or `8000-8099`: plain decimal digits, no sign, no leading
+    /// zero. `None` for everything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let port = |s: &str| -> Option<u16> {
+            let plain =
+                !s.is_empty() && !s.starts_with('0') && s.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| s.parse().ok()).flatten()
+        };
+        match text.split_once('-') {
+            Some((first, last)) => Self::new(port(first)?, port(last)?),
+            None => port(text).and_then(|p| Self::new(p, p)),
+        }
+    }
+
+    /// The same from a field that is a number or a string.
+    #[must_use]
+    pub fn from_field(field: &IntOrString) -> Option<Self> {
+        match field {
+            IntOrString::Int(n) => u16::try_from(*n).ok().and_then(|p| Self::new(p, p)),
+            IntOrString::String(s) => Self::parse(s),
+        }
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}
+
+fn default_protocols() -> Vec<Protocol> {
+    vec![Protocol::TCP]
+}

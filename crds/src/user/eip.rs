@@ -1,0 +1,115 @@
+//! EIP: one external address per family, held by a gateway.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::HolderRef;
+
+/// An elastic IP: an external address, of one family or of both, that a gateway
+/// answers for. FIP, DNAT and SNAT of the same namespace say what it does.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "EIP",
+    plural = "eips",
+    namespaced,
+    status = "EIPStatus",
+    category = "nat",
+    category = "sluice",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EIPSpec {
+    /// The gateway that holds the address. Changing it moves the EIP.
+    pub gateway: GatewayRef,
+    /// The pool that the addresses come from. Default: the first pool of the
+    /// gateway's first uplink; what was chosen stands in status. Immutable
+    /// once set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub pool: Option<String>,
+    /// Families wanted, the first is the primary one; as in a Service. Default:
+    /// by `ipFamilyPolicy`, beginning with the family of the pool's first
+    /// subnet. The primary family is immutable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub ip_families: Vec<IpFamily>,
+    /// `SingleStack`: one address. `PreferDualStack`: both families where the
+    /// pool has both. `RequireDualStack`: both or none. Default `SingleStack`
+    /// (with two `ipFamilies`: `RequireDualStack`). Only a change to
+    /// `SingleStack` or `PreferDualStack` is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<IpFamilyPolicy>,
+    /// Addresses asked for, at most one per family; they must lie in the pool's
+    /// ranges. Default: the operator chooses. Immutable once assigned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub addresses: Vec<String>,
+}
+
+/// A NATGateway, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayRef {
+    /// Name of the NATGateway.
+    #[schemars(length(min = 1, max = 40))]
+    pub name: String,
+    /// Namespace of the NATGateway. Default: the EIP's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// An IP family, spelled as in a Service.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[allow(missing_docs, reason = "the names are the meaning")]
+pub enum IpFamily {
+    IPv4,
+    IPv6,
+}
+
+/// How many families an EIP has, spelled as in a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "described at the field that holds it")]
+pub enum IpFamilyPolicy {
+    SingleStack,
+    PreferDualStack,
+    RequireDualStack,
+}
+
+/// What is known of an EIP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EIPStatus {
+    /// Generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The pool that the addresses came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub pool: Option<String>,
+    /// Families resolved for this EIP, the primary first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub ip_families: Vec<IpFamily>,
+    /// The IPv4 address, without prefix length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 15))]
+    pub ipv4: Option<String>,
+    /// The IPv6 address, without prefix length, in RFC 5952 form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 39))]
+    pub ipv6: Option<String>,
+    /// The instance that made the EIP Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderRef>,
+    /// `Accepted`, `Programmed`, `Ready`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub conditions: Vec<Condition>,
+}

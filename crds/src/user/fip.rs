@@ -1,0 +1,37 @@
+//! FIP: one-to-one NAT between an EIP and an inside address.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{EIPRef, RuleStatus};
+
+/// A floating IP: the EIP's whole address stands for one inside address per
+/// family, in both directions, ports unchanged.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "FIP",
+    plural = "fips",
+    namespaced,
+    status = "RuleStatus",
+    category = "nat",
+    category = "sluice",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct FIPSpec {
+    /// The EIP, in the same namespace. Immutable.
+    pub eip: EIPRef,
+    /// What the EIP stands for. Mutable: open connections to the old target end.
+    pub target: FIPTarget,
+}
+
+/// An inside host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FIPTarget {
+    /// Its addresses, one or two, at most one per family.
+    #[schemars(length(min = 1, max = 2))]
+    pub ips: Vec<String>,
+}

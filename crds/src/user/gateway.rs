@@ -1,0 +1,257 @@
+//! NATGateway: the pods that hold EIPs and translate.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::NamespacesFrom;
+
+/// A NAT gateway: pods that hold EIPs and translate for one inside network.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "NATGateway",
+    plural = "natgateways",
+    shortname = "natgw",
+    namespaced,
+    status = "NATGatewayStatus",
+    category = "nat",
+    category = "sluice",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct NATGatewaySpec {
+    /// Pods of this gateway: one holds the addresses. Only 1 is supported.
+    /// Default 1. Mutable.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 1, max = 1))]
+    pub replicas: i32,
+    /// What translates. Default `nftables`. Immutable.
+    #[serde(default)]
+    pub dataplane: Dataplane,
+    /// External networks, 1 to 8; exactly one is supported by `nftables` now. Mutable.
+    #[schemars(length(min = 1, max = 1))]
+    pub uplinks: Vec<Uplink>,
+    /// The inside network. Default: the pod's own interface eth0. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lan: Option<Lan>,
+    /// Namespaces whose EIPs the gateway serves. Default `Same`. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<NamespacesFrom>,
+    /// What rules may point at, besides what their own namespace's default
+    /// allows; up to 16. Unset: rules of the gateway's own namespace may point
+    /// at any inside address, rules of other namespaces only at addresses of
+    /// pods of their own namespace. Mutable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub allowed_targets: Vec<AllowedTarget>,
+    /// Settings of the gateway's pods. Mutable: a change replaces the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<GatewayTemplate>,
+    /// Whether an EIP answers ping when no rule takes it. Default true. Mutable.
+    #[serde(default = "default_true", rename = "pingEIPs")]
+    pub ping_eips: bool,
+}
+
+/// What translates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Dataplane {
+    /// The kernel of the gateway pod, by nftables.
+    #[default]
+    #[serde(rename = "nftables")]
+    Nftables,
+}
+
+/// One external network of a gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Uplink {
+    /// Name, unique within the gateway: a DNS label.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Pools that stand on this uplink, 1 to 16.
+    #[schemars(length(min = 1, max = 16))]
+    pub pools: Vec<String>,
+    /// NetworkAttachmentDefinition that puts the uplink into the pod:
+    /// `namespace/name`, or `name` in the gateway's namespace.
+    #[schemars(length(min = 1, max = 317))]
+    pub network_attachment: String,
+    /// Interface name in the pod. Default `eth1`.
+    #[serde(default = "default_uplink_interface")]
+    #[schemars(length(min = 1, max = 15))]
+    pub interface: String,
+    /// The uplink's own addresses instead of those found on the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<UplinkAddress>,
+}
+
+/// Own addresses of an uplink, each on the interface already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UplinkAddress {
+    /// Own IPv4 address. Default: found on the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 7, max = 15))]
+    pub ipv4: Option<String>,
+    /// Own IPv6 address. Default: found on the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 39))]
+    pub ipv6: Option<String>,
+}
+
+/// The inside network of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lan {
+    /// NetworkAttachmentDefinition of the inside network: `namespace/name`, or
+    /// `name` in the gateway's namespace.
+    #[schemars(length(min = 1, max = 317))]
+    pub network_attachment: String,
+    /// Interface name in the pod. Default `lan0`.
+    #[serde(default = "default_lan_interface")]
+    #[schemars(length(min = 1, max = 15))]
+    pub interface: String,
+    /// The pods' next hop, with the inside network's prefix length, at most one
+    /// per family: `10.244.0.254/16`. Default: the gateway address of the
+    /// attachment's IPAM.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub addresses: Vec<String>,
+    /// Inside subnets behind a router, up to 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub routes: Vec<LanRoute>,
+}
+
+/// An inside subnet behind a router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LanRoute {
+    /// The subnet, without host bits.
+    #[schemars(length(min = 4, max = 43))]
+    pub to: String,
+    /// The router, an address of the inside network, same family.
+    #[schemars(length(min = 2, max = 39))]
+    pub via: String,
+}
+
+/// Inside addresses that rules may point at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedTarget {
+    /// Namespaces of the rules that this entry allows.
+    pub namespaces: NamespacesFrom,
+    /// Prefixes that those rules may point at, 1 to 16.
+    #[schemars(length(min = 1, max = 16))]
+    pub cidrs: Vec<String>,
+}
+
+/// Settings of a gateway's pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayTemplate {
+    /// Image of the agent. Default: the one that the operator was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Node labels that the pods need. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods tolerate. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub tolerations: Vec<Toleration>,
+    /// Affinity of the pods. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// Resources of the agent's container. Default: requests of 50m CPU and 64Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// Annotations of the pods; Multus' own network annotation is not allowed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// PriorityClass of the pods. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub priority_class_name: Option<String>,
+    /// How IPv6 forwarding and proxy ND are turned on. Default `Pod`.
+    #[serde(default)]
+    pub sysctls: SysctlsMode,
+}
+
+/// How IPv6 forwarding and proxy ND are turned on in the pod's namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SysctlsMode {
+    /// By the pod's `securityContext.sysctls`; the kubelet must allow them.
+    #[default]
+    Pod,
+}
+
+/// What is known of a gateway. Written at most once a second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NATGatewayStatus {
+    /// Generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Who answers for the gateway's addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<GatewayHolder>,
+    /// Generation of the GatewayConfig that the holder has acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Pods that exist.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Pods whose agent has acknowledged the current revision.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// EIPs that the gateway serves.
+    #[serde(default, rename = "eips")]
+    pub eips: i32,
+    /// `Accepted`, `Programmed`, `Ready`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Who answers for a gateway's addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayHolder {
+    /// Instance: `pod/<pod UID>/<boot ID>/<network namespace cookie>`.
+    #[schemars(length(max = 253))]
+    pub instance: String,
+    /// Its Pod.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// The Pod's Node.
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// Its fencing term: `leaseTransitions` of the gateway's Lease.
+    pub term: i64,
+    /// Since when it holds: `acquireTime` of the Lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+fn default_replicas() -> i32 {
+    1
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_uplink_interface() -> String {
+    "eth1".to_owned()
+}
+
+fn default_lan_interface() -> String {
+    "lan0".to_owned()
+}

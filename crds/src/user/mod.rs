@@ -1,0 +1,23 @@
+//! The kinds that users apply, group `sluice.dev`.
+
+mod dnat;
+mod eip;
+mod fip;
+mod gateway;
+mod pool;
+mod shared;
+mod snat;
+
+pub use dnat::{DNAT, DNATSpec, DNATTarget, Ports, Protocol};
+pub use eip::{EIP, EIPSpec, EIPStatus, GatewayRef, IpFamily, IpFamilyPolicy};
+pub use fip::{FIP, FIPSpec, FIPTarget};
+pub use gateway::{
+    AllowedTarget, Dataplane, GatewayHolder, GatewayTemplate, Lan, LanRoute, NATGateway,
+    NATGatewaySpec, NATGatewayStatus, SysctlsMode, Uplink, UplinkAddress,
+};
+pub use pool::{EIPPool, EIPPoolSpec, EIPPoolStatus, FamilyUsage, PoolSubnet};
+pub use shared::{
+    EIPRef, HolderRef, LabelSelectorTerm, NamespacesFrom, NamespacesFromKind, RuleStatus,
+    unknown_conditions,
+};
+pub use snat::{SNAT, SNATSpec};

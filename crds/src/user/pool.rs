@@ -1,0 +1,105 @@
+//! EIPPool: an external network and the addresses of it that may be handed out.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::NamespacesFrom;
+
+/// An external network and what may be handed out of it. Cluster-scoped.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "EIPPool",
+    plural = "eippools",
+    status = "EIPPoolStatus",
+    category = "nat",
+    category = "sluice",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EIPPoolSpec {
+    /// The external network that the addresses belong to: a DNS label. An
+    /// address is given out once per network, whatever pools there are.
+    /// Default `default`. Immutable.
+    #[serde(default = "default_network")]
+    #[schemars(length(min = 1, max = 63))]
+    pub network: String,
+    /// Subnets of that network, 1 to 8. Mutable: addresses in use outside the
+    /// new ranges stay with their EIPs.
+    #[schemars(length(min = 1, max = 8))]
+    pub subnets: Vec<PoolSubnet>,
+    /// How long a freed address is not given to another EIP, in seconds with
+    /// unit `s`, or minutes with unit `m`. 0s to 24h. Default `60s`. Mutable.
+    #[serde(default = "default_cooldown")]
+    #[schemars(length(min = 2, max = 6))]
+    pub cooldown: String,
+    /// Namespaces whose EIPs, and whose gateways, may use the pool: `All` or
+    /// `Selector`. Default `All`. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<NamespacesFrom>,
+}
+
+/// One subnet of an external network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolSubnet {
+    /// The subnet's prefix without host bits, e.g. `10.155.30.0/24` or
+    /// `2001:db8:1::/64`.
+    #[schemars(length(min = 4, max = 43))]
+    pub cidr: String,
+    /// Next hop for what leaves by this subnet. May lie outside the subnet or
+    /// be link-local. Unset: only neighbours in the subnet are reachable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 39))]
+    pub gateway: Option<String>,
+    /// What may be handed out: `first-last`, a prefix, or one address; 1 to 32.
+    /// Unset: the whole subnet but network, broadcast and gateway address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub ranges: Vec<String>,
+    /// What is never handed out, in the same forms as `ranges`; up to 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub exclude: Vec<String>,
+}
+
+/// What is known of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EIPPoolStatus {
+    /// Generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// IPv4 addresses: how many there are and how many are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv4: Option<FamilyUsage>,
+    /// IPv6 addresses: how many there are and how many are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<FamilyUsage>,
+    /// `Accepted`, `Ready`, `Exhausted`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Use of one family of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FamilyUsage {
+    /// Addresses that the pool may hand out, in decimal (an IPv6 prefix has
+    /// more than a JSON number holds exactly).
+    #[schemars(length(max = 40))]
+    pub total: String,
+    /// Addresses that are claimed, cooling down included.
+    pub used: i64,
+}
+
+fn default_network() -> String {
+    "default".to_owned()
+}
+
+fn default_cooldown() -> String {
+    "60s".to_owned()
+}

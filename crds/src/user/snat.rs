@@ -1,0 +1,31 @@
+//! SNAT: outgoing traffic of inside prefixes leaves with an EIP's address.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{EIPRef, RuleStatus};
+
+/// Source NAT: what inside prefixes send out leaves with the EIP's address. Of
+/// several SNATs of a gateway the longest prefix that covers the source wins.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "SNAT",
+    plural = "snats",
+    namespaced,
+    status = "RuleStatus",
+    category = "nat",
+    category = "sluice",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SNATSpec {
+    /// The EIP, in the same namespace: exactly one. Immutable.
+    #[schemars(length(min = 1, max = 1))]
+    pub eips: Vec<EIPRef>,
+    /// Inside prefixes without host bits, of both families, 1 to 64. A prefix
+    /// whose family the EIP lacks makes the SNAT not accepted. Mutable.
+    #[schemars(length(min = 1, max = 64))]
+    pub sources: Vec<String>,
+}
