@@ -1,0 +1,68 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: [&str; 6] = [
+    "addr u1 1 10.155.30.200 external",
+    "addr u1 1 2001:db8:1::e:0 external",
+    "fip u2 3 10.155.30.200 10.244.0.5 both",
+    "fip u2 3 2001:db8:1::e:0 fd00:10:244::5 in",
+    "dnat u3 1 10.155.30.201 tcp 8000-8099 10.244.0.5 9000-9099",
+    "snat u4 2 10.244.0.0/24 10.155.30.202",
+];
+
+#[test]
+fn an_entry_survives_its_text_form() {
+    for line in GOOD {
+        let entry: Entry = line.parse().unwrap();
+        assert_eq!(entry.to_string(), line);
+    }
+}
+
+#[test]
+fn the_key_is_the_line_without_its_generation() {
+    let entry: Entry = GOOD[2].parse().unwrap();
+    assert_eq!(entry.key(), "fip u2 10.155.30.200 10.244.0.5 both");
+}
+
+#[test]
+fn what_is_not_canonical_is_refused() {
+    for line in [
+        "",
+        "addr u1 1 10.155.30.200",
+        "addr u1 1 10.155.30.200 external ",
+        "addr u1 01 10.155.30.200 external",
+        "addr  1 10.155.30.200 external",
+        "addr u1 1 2001:DB8:1::1 external",
+        "fip u2 3 10.155.30.200 fd00::5 both",
+        "fip u2 3 10.155.30.200 10.244.0.5 out",
+        "dnat u3 1 10.155.30.201 tcp 8000-8099 10.244.0.5 9000-9098",
+        "dnat u3 1 10.155.30.201 sctp 80 10.244.0.5 80",
+        "dnat u3 1 10.155.30.201 tcp 080 10.244.0.5 80",
+        "dnat u3 1 10.155.30.201 tcp 80-80 10.244.0.5 80",
+        "snat u4 2 10.244.0.1/24 10.155.30.202",
+        "snat u4 2 10.244.0.0/24 2001:db8::1",
+    ] {
+        assert!(line.parse::<Entry>().is_err(), "{line:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(line in ".{0,80}") {
+        let _ = line.parse::<Entry>();
+    }
+
+    #[test]
+    fn a_damaged_line_is_refused_or_prints_as_it_was_read(
+        n in 0..GOOD.len(), at in 0usize..60, c in any::<char>()
+    ) {
+        let mut chars: Vec<char> = GOOD[n].chars().collect();
+        let at = at % chars.len();
+        chars[at] = c;
+        let line: String = chars.into_iter().collect();
+        if let Ok(entry) = line.parse::<Entry>() {
+            prop_assert_eq!(entry.to_string(), line);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What the operator sees: objects of the API server, each kind by itself.
+
+use std::collections::BTreeMap;
+
+use sluice_crds::{
+    AddressClaim, DNAT, EIP, EIPPool, FIP, GatewayConfig, GatewayInstance, NATGateway, RuleSlice,
+    SNAT,
+};
+
+use crate::identity::Uid;
+
+/// A moment of the process' monotonic clock, milliseconds since it started.
+/// Never compared with the clock of another process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(pub u64);
+
+/// Namespace (empty for cluster-scoped kinds) and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// The kinds that the operator watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names are the kinds' names")]
+pub enum Kind {
+    NATGateway,
+    EIPPool,
+    EIP,
+    FIP,
+    DNAT,
+    SNAT,
+    GatewayConfig,
+    RuleSlice,
+    GatewayInstance,
+    AddressClaim,
+    Lease,
+    Pod,
+    Node,
+    Namespace,
+    Attachment,
+    Child,
+}
+
+/// An object of a watched kind. Large or secret parts are left out by the edge.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names are the kinds' names")]
+pub enum Object {
+    NATGateway(NATGateway),
+    EIPPool(EIPPool),
+    EIP(EIP),
+    FIP(FIP),
+    DNAT(DNAT),
+    SNAT(SNAT),
+    GatewayConfig(GatewayConfig),
+    /// With entries: a leader that has just begun compares contents by name only.
+    RuleSlice(RuleSlice),
+    GatewayInstance(GatewayInstance),
+    AddressClaim(AddressClaim),
+    Lease(LeaseFacts),
+    Pod(PodFacts),
+    Node(NodeFacts),
+    Namespace(NamespaceFacts),
+    Attachment(AttachmentFacts),
+    Child(ChildFacts),
+}
+
+/// A gateway's Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseFacts {
+    /// Namespace and name.
+    pub key: Key,
+    /// UID of this life of the name.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// UID of the gateway, from the label.
+    pub gateway_uid: Uid,
+    /// `spec.holderIdentity`; empty: nobody.
+    pub holder: String,
+    /// `spec.leaseTransitions`.
+    pub transitions: i64,
+    /// `spec.leaseDurationSeconds`.
+    pub duration_secs: i64,
+    /// `spec.renewTime` as it stands: only its change counts, never its value.
+    pub renew_time: String,
+    /// `spec.acquireTime` as it stands, RFC 3339.
+    pub acquire_time: String,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
+}
+
+/// A Pod of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFacts {
+    /// Namespace and name.
+    pub key: Key,
+    /// UID.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// UID of the gateway, from the label.
+    pub gateway_uid: Uid,
+    /// `spec.nodeName`; empty: not placed.
+    pub node: String,
+    /// `metadata.finalizers`.
+    pub finalizers: Vec<String>,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// `status.phase`.
+    pub phase: String,
+    /// Whether the kubelet has reported every container terminated (and there
+    /// is at least one status), or the Pod was never placed on a node.
+    pub containers_terminated: bool,
+    /// Whether the Pod's Ready condition is True.
+    pub ready: bool,
+}
+
+/// A Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: Uid,
+    /// `status.nodeInfo.bootID`.
+    pub boot_id: String,
+    /// Whether it has the taint `node.kubernetes.io/out-of-service`.
+    pub out_of_service: bool,
+}
+
+/// A Namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: Uid,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is being deleted: nothing can be created in it.
+    pub terminating: bool,
+}
+
+/// A NetworkAttachmentDefinition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachmentFacts {
+    /// Namespace and name.
+    pub key: Key,
+    /// UID.
+    pub uid: Uid,
+    /// Gateway addresses of its IPAM with the subnet's prefix length, at most
+    /// one per family: `10.244.0.254/16`.
+    pub gateways: Vec<String>,
+    /// Why `spec.config` could not be read, if so.
+    pub error: Option<String>,
+}
+
+/// An object that the operator made for a gateway (Deployment, ServiceAccount,
+/// Role, RoleBinding).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildFacts {
+    /// Its kind.
+    pub kind: ChildKind,
+    /// Namespace and name.
+    pub key: Key,
+    /// UID.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// UID of the gateway, from the label.
+    pub gateway_uid: Uid,
+    /// Annotation `sluice.dev/digest`: digest of what was rendered.
+    pub digest: String,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+}
+
+/// Kinds that the operator makes for a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names are the kinds' names")]
+pub enum ChildKind {
+    ServiceAccount,
+    Role,
+    RoleBinding,
+    Deployment,
+}
+
+/// What the operator learns.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// An object exists and looks like this: from a watch, a list, a live read
+    /// or the answer to a write. Of two with one UID the higher
+    /// resourceVersion counts, whatever the order of arrival.
+    Apply(Box<Object>),
+    /// An object is gone: from a watch, or a live read that found nothing.
+    Delete {
+        /// Its kind.
+        kind: Kind,
+        /// For children: which.
+        child: Option<ChildKind>,
+        /// Its namespace and name.
+        key: Key,
+        /// The UID that is gone; `None`: the name is free (live read).
+        uid: Option<Uid>,
+    },
+    /// A fresh, most-recent list of a kind: what is not in it is gone.
+    Reset {
+        /// The kind.
+        kind: Kind,
+        /// All objects of it.
+        objects: Vec<Object>,
+    },
+    /// The watch of a kind broke; until the next `Reset` its absence proves nothing.
+    OutOfSync(Kind),
+}
