@@ -7,6 +7,7 @@
 
 pub mod condition;
 pub mod internal;
+pub mod manifest;
 pub mod names;
 pub mod user;
 

@@ -12,6 +12,13 @@ use serde::{Deserialize, Serialize};
     version = "v1alpha1",
     kind = "AddressClaim",
     plural = "addressclaims",
+    printcolumn = r#"{"name":"Address","type":"string","jsonPath":".spec.address"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".spec.phase"}"#,
+    printcolumn = r#"{"name":"Owner","type":"string","jsonPath":".spec.owner.kind"}"#,
+    printcolumn = r#"{"name":"Namespace","type":"string","jsonPath":".spec.owner.namespace"}"#,
+    printcolumn = r#"{"name":"Name","type":"string","jsonPath":".spec.owner.name"}"#,
+    printcolumn = r#"{"name":"Pool","type":"string","jsonPath":".spec.pool","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
     kind = "GatewayConfig",
     plural = "gatewayconfigs",
     namespaced,
+    printcolumn = r#"{"name":"Generation","type":"integer","jsonPath":".metadata.generation"}"#,
+    printcolumn = r#"{"name":"Entries","type":"integer","jsonPath":".spec.entries"}"#,
+    printcolumn = r#"{"name":"Digest","type":"string","jsonPath":".spec.digest","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

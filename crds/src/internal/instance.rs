@@ -14,6 +14,13 @@ use serde::{Deserialize, Serialize};
     plural = "gatewayinstances",
     namespaced,
     status = "GatewayInstanceStatus",
+    printcolumn = r#"{"name":"Gateway","type":"string","jsonPath":".spec.gateway"}"#,
+    printcolumn = r#"{"name":"Node","type":"string","jsonPath":".spec.node"}"#,
+    printcolumn = r#"{"name":"Applied","type":"integer","jsonPath":".status.applied.generation"}"#,
+    printcolumn = r#"{"name":"Term","type":"integer","jsonPath":".status.active.term"}"#,
+    printcolumn = r#"{"name":"Final","type":"boolean","jsonPath":".status.final"}"#,
+    printcolumn = r#"{"name":"Repairs","type":"integer","jsonPath":".status.driftRepairs","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
     kind = "RuleSlice",
     plural = "ruleslices",
     namespaced,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

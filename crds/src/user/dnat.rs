@@ -20,6 +20,18 @@ use super::{EIPRef, RuleStatus};
     status = "RuleStatus",
     category = "nat",
     category = "sluice",
+    printcolumn = r#"{"name":"EIP","type":"string","jsonPath":".spec.eip.name"}"#,
+    printcolumn = r#"{"name":"Ports","type":"string","jsonPath":".spec.ports"}"#,
+    printcolumn = r#"{"name":"Protocols","type":"string","jsonPath":".spec.protocols"}"#,
+    printcolumn = r#"{"name":"Target","type":"string","jsonPath":".spec.targets[0].ips"}"#,
+    printcolumn = r#"{"name":"TargetPorts","type":"string","jsonPath":".spec.targetPorts"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Programmed","type":"string","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    selectable = ".spec.eip.name",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -18,6 +18,6 @@ pub use gateway::{
 pub use pool::{EIPPool, EIPPoolSpec, EIPPoolStatus, FamilyUsage, PoolSubnet};
 pub use shared::{
     EIPRef, HolderRef, LabelSelectorTerm, NamespacesFrom, NamespacesFromKind, RuleStatus,
-    unknown_conditions,
+    unknown_conditions, unknown_pool_conditions,
 };
 pub use snat::{SNAT, SNATSpec};

@@ -16,6 +16,16 @@ use super::NamespacesFrom;
     status = "EIPPoolStatus",
     category = "nat",
     category = "sluice",
+    printcolumn = r#"{"name":"Network","type":"string","jsonPath":".spec.network"}"#,
+    printcolumn = r#"{"name":"IPv4-Used","type":"integer","jsonPath":".status.ipv4.used"}"#,
+    printcolumn = r#"{"name":"IPv4-Total","type":"string","jsonPath":".status.ipv4.total"}"#,
+    printcolumn = r#"{"name":"IPv6-Used","type":"integer","jsonPath":".status.ipv6.used"}"#,
+    printcolumn = r#"{"name":"Exhausted","type":"string","jsonPath":".status.conditions[?(@.type==\"Exhausted\")].status"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]

@@ -78,12 +78,24 @@ pub struct HolderRef {
     pub lease_uid: String,
 }
 
-/// What `status.conditions` holds before anybody has looked: all three Unknown.
-/// The schema gives this as default, so that `kubectl wait`, kstatus and Argo
-/// CD never take a fresh object for a finished one.
+/// What `status.conditions` of a gateway, an EIP or a rule holds before anybody
+/// has looked: `Accepted`, `Programmed` and `Ready`, all Unknown. The schema
+/// gives this as default, so that `kubectl wait`, kstatus and Argo CD never take
+/// a fresh object for a finished one.
 #[must_use]
 pub fn unknown_conditions() -> Vec<Condition> {
-    [condition::ACCEPTED, condition::PROGRAMMED, condition::READY]
+    unknown([condition::ACCEPTED, condition::PROGRAMMED, condition::READY])
+}
+
+/// The same for a pool, which nobody programs: `Accepted`, `Ready` and
+/// `Exhausted`, all Unknown.
+#[must_use]
+pub fn unknown_pool_conditions() -> Vec<Condition> {
+    unknown([condition::ACCEPTED, condition::READY, condition::EXHAUSTED])
+}
+
+fn unknown(types: [&str; 3]) -> Vec<Condition> {
+    types
         .into_iter()
         .map(|type_| Condition {
             type_: type_.to_owned(),

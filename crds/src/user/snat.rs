@@ -17,6 +17,14 @@ use super::{EIPRef, RuleStatus};
     status = "RuleStatus",
     category = "nat",
     category = "sluice",
+    printcolumn = r#"{"name":"EIPs","type":"string","jsonPath":".spec.eips[*].name"}"#,
+    printcolumn = r#"{"name":"Sources","type":"string","jsonPath":".spec.sources"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Programmed","type":"string","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
