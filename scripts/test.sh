@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# test.sh [--full] unit|kernel|e2e ... : runs tiers of tests and counts them.
+#
+# The last lines say per tier, and in total, how many passed, failed and were
+# skipped. Exit code 1 when anything failed or a tier ran nothing.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+full=
+[ "${1:-}" = --full ] && { full=--full; shift; }
+logs=target/test
+mkdir -p "$logs"
+declare -A passed failed skipped
+broken=0
+
+# Adds up what the runners print at their ends: libtest's "test result:" lines
+# and the plain "N passed, N failed, N skipped" of our own.
+count() { # TIER LOG
+  read -r p f s < <(awk '
+    /^test result:/ { p += $4; f += $6; s += $8 }
+    /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { p += $1; f += $3; s += $5 }
+    END { print p + 0, f + 0, s + 0 }' "$2")
+  passed[$1]=$p failed[$1]=$f skipped[$1]=$s
+}
+
+run() { # TIER COMMAND...
+  local tier=$1 status; shift
+  echo "test: $tier"
+  "$@" 2>&1 | tee "$logs/$tier.log"
+  status=${PIPESTATUS[0]}
+  count "$tier" "$logs/$tier.log"
+  if [ "$status" -ne 0 ] || [ "${passed[$tier]}" -eq 0 ]; then broken=1; fi
+  [ "$status" -eq 0 ] || echo "test: $tier failed (exit $status), log in $logs/$tier.log" >&2
+}
+
+kernel_tests() { # every tests/kernel*.rs of the workspace
+  local f
+  for f in */tests/kernel*.rs; do
+    printf -- '--test\n%s\n' "$(basename "$f" .rs)"
+  done
+}
+
+unit() {
+  local targets=() f
+  for f in crds/tests/*.rs core/tests/*.rs operator/tests/*.rs; do
+    [ -e "$f" ] && targets+=(--test "$(basename "$f" .rs)")
+  done
+  cargo test --quiet --workspace --lib --bins "${targets[@]}" &&
+    cargo test --quiet --workspace --doc
+}
+
+kernel() {
+  mapfile -t targets < <(kernel_tests)
+  cargo test --quiet -p nfnetlink -p sluice-gateway-agent "${targets[@]}"
+}
+
+e2e() { make --no-print-directory e2e-run E2E_ARGS="$full"; }
+
+tiers=("$@")
+for tier in "${tiers[@]}"; do run "$tier" "$tier"; done
+
+echo
+total_p=0 total_f=0 total_s=0
+for tier in "${tiers[@]}"; do
+  printf '%-7s %s passed, %s failed, %s skipped\n' "$tier:" "${passed[$tier]}" "${failed[$tier]}" "${skipped[$tier]}"
+  total_p=$((total_p + passed[$tier])) total_f=$((total_f + failed[$tier])) total_s=$((total_s + skipped[$tier]))
+done
+[ "$broken" -eq 0 ] || [ "$total_f" -gt 0 ] || total_f=1
+echo "$total_p passed, $total_f failed, $total_s skipped"
+[ "$broken" -eq 0 ] && [ "$total_f" -eq 0 ]
