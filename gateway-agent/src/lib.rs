@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The agent in a NAT gateway pod.
+
+pub mod kernel;
