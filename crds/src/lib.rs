@@ -5,6 +5,7 @@
 //! by its schema or its CEL rules; what needs a second object is decided by
 //! `sluice-core`.
 
+pub mod address;
 pub mod condition;
 pub mod internal;
 pub mod manifest;

@@ -1,5 +1,7 @@
 //! EIP: one external address per family, held by a gateway.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -82,6 +84,15 @@ pub struct GatewayRef {
 pub enum IpFamily {
     IPv4,
     IPv6,
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IPv4 => "IPv4",
+            Self::IPv6 => "IPv6",
+        })
+    }
 }
 
 /// How many families an EIP has, spelled as in a Service.
