@@ -1,0 +1,65 @@
+# Sluice. `make help` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+TRIPLE := x86_64-unknown-linux-gnu
+BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause
+LAB := target/release/sluice-lab
+
+.PHONY: help setup build images lab lab-down demo test test-full test-unit \
+        test-kernel test-e2e e2e-run lint gen bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Check the machine, install and build what is missing
+	@scripts/setup.sh
+
+build: ## Build the release binaries
+	@echo "build: Rust binaries (release)"
+	@cargo build --release --workspace --bins
+	@mkdir -p target/release
+	@for b in $(BINARIES); do ln -f target/$(TRIPLE)/release/$$b target/release/$$b; done
+
+images: setup ## Pack the container images into target/images
+	@$(LAB) images
+
+lab: setup ## Bring up a cluster that stays
+	@$(LAB) up
+
+lab-down: ## Remove every trace of the cluster
+	@if [ -x $(LAB) ]; then $(LAB) down; else echo "lab-down: nothing was built, nothing to remove"; fi
+
+demo: setup ## Show the main job: NAT in both families, and the race
+	@scripts/demo.sh
+
+test: setup ## Run all tests, short form
+	@scripts/test.sh unit kernel e2e
+
+test-full: setup ## Run all tests, long form
+	@scripts/test.sh --full unit kernel e2e
+
+test-unit: ## Run the tests that need no root
+	@scripts/test.sh unit
+
+test-kernel: ## Run netlink and packets in network namespaces
+	@scripts/test.sh kernel
+
+test-e2e: setup ## Run the scenarios on the lab
+	@scripts/test.sh e2e
+
+# The scenarios themselves; scripts/test.sh counts them. E2E_ARGS: filter, --full, --lab NAME.
+e2e-run:
+	@cargo test --release --quiet -p sluice-e2e --test e2e -- $(E2E_ARGS)
+
+lint: ## Check format, lints, documentation links, dependencies
+	@scripts/lint.sh
+
+gen: ## Write deploy/crds from the types
+	@cargo run --quiet -p sluice-crds --bin crdgen
+
+bench: setup ## Measure, beside what one would otherwise run
+	@$(LAB) bench
+
+clean: lab-down ## Remove everything that was built
+	@rm -rf target
