@@ -8,4 +8,5 @@
 pub mod config;
 pub mod entry;
 pub mod identity;
+pub mod lease;
 pub mod operator;
