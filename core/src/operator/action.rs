@@ -129,6 +129,17 @@ pub enum Action {
     Emit(Announcement),
 }
 
+/// A status to write: the answer to `Operator::judge`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusWrite {
+    /// UID of the object that was judged; for the edge's check and its log.
+    pub uid: Uid,
+    /// Precondition: stands in `metadata.resourceVersion` of the patch.
+    pub resource_version: String,
+    /// The value of `status` in a merge-patch (null removes a field).
+    pub status: serde_json::Value,
+}
+
 /// A Kubernetes Event to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {

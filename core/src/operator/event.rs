@@ -216,4 +216,16 @@ pub enum Event {
     },
     /// The watch of a kind broke; until the next `Reset` its absence proves nothing.
     OutOfSync(Kind),
+    /// What a gateway's children would be if they were rendered now: the digest
+    /// of each, as it stands in `sluice.dev/digest` of a child made from it. The
+    /// edge tells it with every NATGateway that it applies. No child is made
+    /// before; a child whose digest differs is rendered again.
+    Rendered {
+        /// The gateway.
+        gateway: Key,
+        /// UID of the gateway that was rendered from.
+        gateway_uid: Uid,
+        /// Digest per child, all four.
+        digests: BTreeMap<ChildKind, String>,
+    },
 }
