@@ -6,5 +6,6 @@
 
 mod kernel {
     pub(crate) mod basics;
+    pub(crate) mod listings;
     pub(crate) mod namespace;
 }

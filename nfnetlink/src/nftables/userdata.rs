@@ -8,7 +8,6 @@ const COMMENT: u8 = 0;
 /// `enum nftnl_udata_set_types`.
 const SET_KEYBYTEORDER: u8 = 0;
 const SET_DATABYTEORDER: u8 = 1;
-const SET_MERGE_ELEMENTS: u8 = 2;
 const SET_KEY_TYPEOF: u8 = 3;
 const SET_DATA_TYPEOF: u8 = 4;
 const SET_DATA_INTERVAL: u8 = 6;
@@ -80,9 +79,6 @@ impl SetUserdata {
         put_u32(&mut out, SET_KEYBYTEORDER, self.key.number());
         if let Some(data) = self.data {
             put_u32(&mut out, SET_DATABYTEORDER, data.number());
-        }
-        if self.data.is_none() {
-            put_u32(&mut out, SET_MERGE_ELEMENTS, 0);
         }
         if let Some(expr) = &self.key_typeof {
             put(&mut out, SET_KEY_TYPEOF, expr);

@@ -266,7 +266,9 @@ impl Body for DynSet {
                 .text()?,
             key: Reg::need(attrs, NFTA_DYNSET_SREG_KEY, "NFTA_DYNSET_SREG_KEY")?,
             data: Reg::read(attrs, NFTA_DYNSET_SREG_DATA, "NFTA_DYNSET_SREG_DATA")?,
-            timeout_ms: attrs.u64_be(NFTA_DYNSET_TIMEOUT)?,
+            // The kernel lists 0 where nothing was said, and refuses it for sets without
+            // timeouts.
+            timeout_ms: attrs.u64_be(NFTA_DYNSET_TIMEOUT)?.filter(|ms| *ms != 0),
             exprs,
             inverted: flags & NFT_DYNSET_F_INV != 0,
         }))
