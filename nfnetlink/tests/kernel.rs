@@ -6,6 +6,8 @@
 
 mod kernel {
     pub(crate) mod basics;
+    pub(crate) mod flows;
     pub(crate) mod listings;
     pub(crate) mod namespace;
+    pub(crate) mod transactions;
 }

@@ -212,7 +212,12 @@ impl Batch {
         body: impl FnOnce(&mut Writer),
     ) {
         let seq = u32::try_from(self.messages.len() + 1).unwrap_or(u32::MAX);
-        let echo = if self.echo { NLM_F_ECHO } else { 0 };
+        // The kernel sends the new generation back if the first message asks for echoes.
+        let echo = if self.echo || self.messages.is_empty() {
+            NLM_F_ECHO
+        } else {
+            0
+        };
         let header = MessageHeader {
             kind: NFNL_SUBSYS_NFTABLES << 8 | message,
             flags: NLM_F_REQUEST | flags | echo,

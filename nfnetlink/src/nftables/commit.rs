@@ -3,7 +3,7 @@
 use super::{Batch, Event, Generation, Object, Operation, OperationKind, TableFlags, Verb};
 use crate::wire::{
     Ack, MessageHeader, Messages, NFNL_BATCH_GENID, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END,
-    NFNL_SUBSYS_NFTABLES, NLM_F_ECHO, NLM_F_REQUEST, WireError, Writer,
+    NFNL_SUBSYS_NFTABLES, NLM_F_REQUEST, WireError, Writer,
 };
 use crate::{Errno, Error, Socket};
 
@@ -138,6 +138,10 @@ impl Socket {
             read_answer(datagram, &mut acks, &mut committed)
                 .map_err(|error| BatchError::Unknown(error.into()))?;
         }
+        if !batch.echo() {
+            // Those of the first message, which asks for the sake of the generation.
+            committed.echoed.clear();
+        }
         match failure(batch, generation, &acks) {
             Some(error) => Err(error),
             None => Ok(committed),
@@ -150,8 +154,7 @@ fn edge(kind: u16, seq: u32, generation: Option<Generation>) -> Vec<u8> {
     let mut writer = Writer::new();
     let header = MessageHeader {
         kind,
-        // On the first message: send the new generation back.
-        flags: NLM_F_REQUEST | if seq == BEGIN_SEQ { NLM_F_ECHO } else { 0 },
+        flags: NLM_F_REQUEST,
         seq,
         resource: NFNL_SUBSYS_NFTABLES,
         ..MessageHeader::default()

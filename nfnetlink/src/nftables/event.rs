@@ -93,9 +93,9 @@ pub enum Object {
     Generation {
         /// The generation that it made.
         generation: Generation,
-        /// Process that sent it.
+        /// Thread that sent it (the kernel's `NFTA_GEN_PROC_PID` is a thread id).
         pid: u32,
-        /// Name of that process.
+        /// Name of that thread (`NFTA_GEN_PROC_NAME`).
         process: String,
     },
     /// An object that this crate does not model (stateful objects, flow tables).

@@ -22,7 +22,10 @@ pub(crate) fn nft(text: &str) {
     let mut stdin = child.stdin.take().expect("nft has an input");
     stdin.write_all(text.as_bytes()).expect("nft reads");
     drop(stdin);
-    assert!(child.wait().expect("nft ends").success(), "nft refused the text");
+    assert!(
+        child.wait().expect("nft ends").success(),
+        "nft refused the text"
+    );
 }
 
 fn all_tables(socket: &mut Socket) -> Vec<TableContent> {
