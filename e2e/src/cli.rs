@@ -1,0 +1,562 @@
+//! The command line of `sluice-lab`.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rustix::process::Signal;
+
+use crate::capture;
+use crate::control::Request;
+use crate::control_plane::Component;
+use crate::echo::UDP_PORT;
+use crate::error::{Doing, LabError, Result};
+use crate::families::Families;
+use crate::host::Host;
+use crate::image;
+use crate::init;
+use crate::lab::{Lab, guard};
+use crate::netns;
+use crate::node;
+use crate::options::UpOptions;
+use crate::paths::LabPaths;
+use crate::plugins;
+use crate::probe;
+use crate::supervisor;
+
+/// A real Kubernetes cluster on this machine, to try and to test Sluice on.
+#[derive(Debug, Parser)]
+#[command(name = "sluice-lab", version)]
+struct Arguments {
+    /// Which lab; each name is a lab of its own.
+    #[arg(long, global = true, default_value = "default")]
+    name: String,
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Brings a lab up; on one that is up, loads images that were rebuilt.
+    Up(Up),
+    /// Takes a lab down and removes every trace of it.
+    Down,
+    /// Says what runs, and where.
+    Status,
+    /// Runs a command of this machine in a host's network namespace.
+    Exec {
+        /// client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME.
+        host: String,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
+    /// Sends a signal to the processes of a pod.
+    Signal {
+        /// pod/NAMESPACE/NAME.
+        pod: String,
+        /// What to send.
+        #[arg(value_enum, ignore_case = true)]
+        signal: PodSignal,
+    },
+    /// Breaks and mends a node.
+    Node {
+        /// node-a, node-b and so on.
+        node: String,
+        /// What to do to it.
+        #[arg(value_enum)]
+        action: NodeAction,
+    },
+    /// Stops (scales to 0), starts or kills the operator.
+    Operator {
+        /// What to do to it.
+        #[arg(value_enum)]
+        action: OperatorAction,
+    },
+    /// Stops or starts the API server.
+    Apiserver {
+        /// What to do to it.
+        #[arg(value_enum)]
+        action: OnOff,
+    },
+    /// Records a host's packets to FILE (pcap).
+    Capture(Capture),
+    /// Probes ADDRESS and prints one JSON line per request.
+    Probe(Probe),
+    /// Packs images that were rebuilt and imports them on every node.
+    Load,
+    /// Packs images that were rebuilt, without a lab.
+    Images,
+    /// Runs our kubectl on the lab.
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// kubectl's arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What the lab runs by itself.
+    #[command(hide = true, subcommand)]
+    Internal(Internal),
+}
+
+#[derive(Debug, Args)]
+struct Up {
+    /// How many nodes, 1 to 9.
+    #[arg(long, default_value_t = 2)]
+    nodes: u8,
+    /// The IP families of all networks.
+    #[arg(long, value_enum, default_value_t)]
+    families: Families,
+    /// Leaves the operator out.
+    #[arg(long)]
+    no_operator: bool,
+    /// Leaves the tenant pods out.
+    #[arg(long)]
+    no_tenants: bool,
+    /// Notices dead nodes in 5 s and replaces their pods 3 s later.
+    #[arg(long)]
+    fast_node_timers: bool,
+}
+
+#[derive(Debug, Args)]
+struct Capture {
+    /// client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME.
+    host: String,
+    /// Where to write.
+    file: PathBuf,
+    /// How long.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Which packets, as tcpdump has it.
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// Which interface.
+    #[arg(long, default_value = "any")]
+    interface: String,
+}
+
+#[derive(Debug, Args)]
+struct Probe {
+    /// Whom to ask.
+    address: std::net::IpAddr,
+    /// Between two requests: 1ms, 0.5s, 2s.
+    #[arg(long, default_value = "100ms", value_parser = duration)]
+    interval: Duration,
+    /// The host that asks.
+    #[arg(long, default_value = "client")]
+    from: String,
+    /// The port to ask; 80, and 5353 with --udp.
+    #[arg(long)]
+    port: Option<u16>,
+    /// How long; for ever when unset.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// After how long a request counts as unanswered.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    patience: Duration,
+    /// A connection and an HTTP request each time (the default).
+    #[arg(long, conflicts_with = "udp")]
+    tcp: bool,
+    /// Datagrams; best for intervals of a millisecond.
+    #[arg(long)]
+    udp: bool,
+    /// With --udp: a new flow each time.
+    #[arg(long, requires = "udp")]
+    fresh: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "UPPER")]
+enum PodSignal {
+    Stop,
+    Cont,
+    Kill,
+    Term,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NodeAction {
+    /// Power off: everything on it dies at once.
+    Off,
+    /// Power on, with a fresh boot ID.
+    On,
+    /// Stops every process; the kernel goes on.
+    Freeze,
+    /// Continues them.
+    Thaw,
+    /// Cuts it and its pods off from the API server.
+    PartitionApi,
+    /// Heals that.
+    Heal,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnOff {
+    Stop,
+    Start,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OperatorAction {
+    Stop,
+    Start,
+    Kill,
+}
+
+#[derive(Debug, Subcommand)]
+enum Internal {
+    Spawn {
+        lab: String,
+    },
+    Init {
+        #[arg(long)]
+        die_with_parent: bool,
+        #[arg(trailing_var_arg = true)]
+        args: Vec<String>,
+    },
+    Supervise {
+        lab: String,
+    },
+    Node {
+        lab: String,
+        node: String,
+    },
+    NodeMain {
+        lab: String,
+        node: String,
+    },
+    Import {
+        lab: String,
+    },
+    Guard {
+        lab: String,
+    },
+    HookBootId {
+        file: PathBuf,
+    },
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.ends_with(crate::node_config::BORN_PLUGIN) {
+        return match plugins::pod_defaults() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                println!("{}", plugins::cni_error(&error));
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sluice-lab: {}", error.one_line());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let name = arguments.name;
+    match arguments.command {
+        Action::Up(up) => bring_up(&name, &up)?,
+        Action::Down => {
+            let start = Instant::now();
+            Lab::down(&name)?;
+            println!(
+                "lab {name} is down ({:.1} s)",
+                start.elapsed().as_secs_f64()
+            );
+        }
+        Action::Status => return status(&name),
+        Action::Exec { host, argv } => return exec(&name, &host, &argv),
+        Action::Signal { pod, signal } => {
+            let signal = match signal {
+                PodSignal::Stop => Signal::STOP,
+                PodSignal::Cont => Signal::CONT,
+                PodSignal::Kill => Signal::KILL,
+                PodSignal::Term => Signal::TERM,
+            };
+            let count = Lab::open(&name)?.signal(&pod.parse()?, signal)?;
+            println!("{count} processes signalled");
+        }
+        Action::Node { node, action } => {
+            let request = match action {
+                NodeAction::Off => Request::NodeOff { node },
+                NodeAction::On => Request::NodeOn { node },
+                NodeAction::Freeze => Request::Freeze { node, frozen: true },
+                NodeAction::Thaw => Request::Freeze {
+                    node,
+                    frozen: false,
+                },
+                NodeAction::PartitionApi => Request::Partition { node, cut: true },
+                NodeAction::Heal => Request::Partition { node, cut: false },
+            };
+            Lab::open(&name)?.ask(&request)?;
+        }
+        Action::Operator { action } => operator(&name, action)?,
+        Action::Apiserver { action } => {
+            let component = Component::ApiServer;
+            let request = match action {
+                OnOff::Stop => Request::Stop { component },
+                OnOff::Start => Request::Start { component },
+            };
+            Lab::open(&name)?.ask(&request)?;
+        }
+        Action::Capture(wish) => capture::run(
+            &Lab::open(&name)?,
+            &wish.host.parse()?,
+            &wish.file,
+            &wish.interface,
+            &wish.filter,
+            seconds(wish.seconds)?,
+        )?,
+        Action::Probe(wish) => probe_address(&name, &wish)?,
+        Action::Load => println!("packed: {}", Lab::open(&name)?.load_images()?.join(", ")),
+        Action::Images => {
+            println!(
+                "packed: {}",
+                image::pack_all(&LabPaths::new(&name)?)?.join(", ")
+            );
+        }
+        Action::Kubectl { args } => {
+            let error = Lab::open(&name)?.kubectl().args(args).exec();
+            return Err(error).doing(|| "run kubectl".into());
+        }
+        Action::Internal(internal) => return run_internal(internal),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_internal(internal: Internal) -> Result<ExitCode> {
+    match internal {
+        Internal::Spawn { lab } => init::spawn_lab(&LabPaths::new(&lab)?)?,
+        Internal::Init {
+            die_with_parent,
+            args,
+        } => {
+            let status = init::run(&args, die_with_parent)?;
+            return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
+        }
+        Internal::Supervise { lab } => supervisor::run_forever(LabPaths::new(&lab)?)?,
+        Internal::Node { lab, node } => node::boot(&LabPaths::new(&lab)?, &node)?,
+        Internal::NodeMain { lab, node } => node::main(&LabPaths::new(&lab)?, &node)?,
+        Internal::Import { lab } => node::import_images(&LabPaths::new(&lab)?)?,
+        Internal::Guard { lab } => guard(&lab)?,
+        Internal::HookBootId { file } => plugins::hook_boot_id(&file)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bring_up(name: &str, up: &Up) -> Result<()> {
+    let start = Instant::now();
+    if let Ok(lab) = Lab::open(name) {
+        let packed = lab.load_images()?;
+        println!(
+            "lab {name} is up already; images loaded anew: {}",
+            packed.len()
+        );
+        return Ok(());
+    }
+    let options = UpOptions {
+        name: name.to_owned(),
+        nodes: up.nodes,
+        families: up.families,
+        operator: !up.no_operator,
+        tenants: !up.no_tenants,
+        fast_node_timers: up.fast_node_timers,
+    };
+    let mut lab = Lab::up(&options, &|text| {
+        println!("[{:5.1} s] {text}", start.elapsed().as_secs_f64());
+    })?;
+    lab.keep();
+    println!(
+        "[{:5.1} s] lab {name} is up; KUBECONFIG={}",
+        start.elapsed().as_secs_f64(),
+        lab.paths().kubeconfig().display()
+    );
+    Ok(())
+}
+
+fn status(name: &str) -> Result<ExitCode> {
+    let paths = LabPaths::new(name)?;
+    let lab = match Lab::open(name) {
+        Ok(lab) => lab,
+        Err(error) => {
+            println!("{}", error.one_line());
+            let others: Vec<String> = paths
+                .existing()
+                .into_iter()
+                .filter(|other| other != name)
+                .collect();
+            if !others.is_empty() {
+                println!("other labs: {}", others.join(", "));
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let running = lab.ask(&Request::Status)?.running;
+    let options = &lab.state().options;
+    println!(
+        "lab {name}: process {}, API at https://127.0.0.1:{}",
+        lab.state().init.pid,
+        lab.state().port
+    );
+    println!("KUBECONFIG={}", paths.kubeconfig().display());
+    let components = Component::ALL.map(|component| component.program().to_owned());
+    for part in components
+        .into_iter()
+        .chain(options.node_plans().into_iter().map(|plan| plan.name))
+    {
+        println!(
+            "  {:<24} {}",
+            part,
+            if running.contains(&part) { "on" } else { "off" }
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exec(name: &str, host: &str, argv: &[String]) -> Result<ExitCode> {
+    let lab = Lab::open(name)?;
+    let host: Host = host.parse()?;
+    let Some((program, args)) = argv.split_first() else {
+        return Err(LabError::Refused("exec needs a command".into()));
+    };
+    // This process becomes the command; it has one thread.
+    netns::enter(&lab.netns(&host)?)?;
+    let error = Command::new(program).args(args).exec();
+    Err(error).doing(|| format!("run {program} on {host}"))
+}
+
+fn operator(name: &str, action: OperatorAction) -> Result<()> {
+    let lab = Lab::open(name)?;
+    let scale = |count: u8| {
+        let mut command = lab.kubectl();
+        command.args([
+            "-n",
+            "sluice-system",
+            "scale",
+            "deployment",
+            "--all",
+            &format!("--replicas={count}"),
+        ]);
+        crate::command::run(&mut command)
+    };
+    match action {
+        OperatorAction::Stop => {
+            scale(0)?;
+            let mut wait = lab.kubectl();
+            wait.args([
+                "-n",
+                "sluice-system",
+                "wait",
+                "--for=delete",
+                "pod",
+                "--all",
+                "--timeout=60s",
+            ]);
+            crate::command::run(&mut wait)?;
+        }
+        OperatorAction::Start => drop(scale(1)?),
+        OperatorAction::Kill => {
+            let mut list = lab.kubectl();
+            list.args(["-n", "sluice-system", "get", "pods", "-o", "name"]);
+            let mut killed = 0;
+            for pod in crate::command::run(&mut list)?.lines() {
+                let host: Host =
+                    format!("pod/sluice-system/{}", pod.trim_start_matches("pod/")).parse()?;
+                // A pod without a process is one that is just being replaced.
+                killed += lab.signal(&host, Signal::KILL).unwrap_or(0);
+            }
+            if killed == 0 {
+                return Err(LabError::Refused(
+                    "no operator process runs: `sluice-lab operator start` first".into(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn probe_address(name: &str, wish: &Probe) -> Result<()> {
+    let lab = Lab::open(name)?;
+    let method = match (wish.udp, wish.fresh) {
+        (true, true) => probe::Method::UdpFresh,
+        (true, false) => probe::Method::Udp,
+        _ => probe::Method::Tcp,
+    };
+    let port = wish.port.unwrap_or(if wish.udp { UDP_PORT } else { 80 });
+    let plan = probe::Plan {
+        interval: wish.interval,
+        patience: wish.patience,
+        length: wish.seconds.map(seconds).transpose()?,
+        ..probe::Plan::new(wish.address, method, port)
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let namespace = lab.netns(&wish.from.parse()?)?;
+    probe::run(&namespace, plan, &stop, |sample| {
+        if let Ok(text) = serde_json::to_string(&sample) {
+            println!("{text}");
+        }
+    })
+}
+
+fn seconds(value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|error| LabError::Refused(format!("{value} is no number of seconds: {error}")))
+}
+
+/// A duration such as `500us`, `1ms`, `0.5s` or `2m`.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let at = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let factor = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => {
+            return Err(format!(
+                "{text:?} has no unit: use us, ms, s or m, as in 1ms"
+            ));
+        }
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} does not start with a number"))?;
+    let value = Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())?;
+    if value.is_zero() {
+        Err(format!("{text:?} is zero"))
+    } else {
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_and_are_not_zero() {
+        assert_eq!(duration("1ms").unwrap(), Duration::from_millis(1));
+        assert_eq!(duration("0.5s").unwrap(), Duration::from_millis(500));
+        for wrong in ["1", "ms", "-1s", "0s", "1h", "", "1.2.3s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}
