@@ -5,6 +5,7 @@
 //! is to be done goes out as data. So every decision can be tested as a table,
 //! replayed from a log and explored by a model checker.
 
+pub mod agent;
 pub mod config;
 pub mod entry;
 pub mod identity;
