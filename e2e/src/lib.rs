@@ -17,6 +17,7 @@ pub mod control_plane;
 pub mod credentials;
 pub mod echo;
 pub mod error;
+pub mod evidence;
 pub mod families;
 pub mod forward;
 pub mod host;

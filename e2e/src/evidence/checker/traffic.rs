@@ -1,0 +1,207 @@
+//! Rule `traffic`: after a True that names the current holder, probes pass
+//! until the next fault.
+
+use std::collections::BTreeMap;
+
+use super::Violation;
+use super::timeline::{Life, Pair, Timeline, Version, condition, str_at};
+use crate::evidence::history::{Harm, Mark};
+use crate::evidence::prober::INTERVAL_US;
+
+/// A run of losses this long inside a window breaks the rule: two requests may
+/// be lost by the observer's own queues.
+const TOLERATED_US: u64 = 2 * INTERVAL_US;
+
+type Window = (u64, u64);
+
+/// Compares what was lost with when each EIP and FIP was Ready.
+pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
+    let mut eips: BTreeMap<(String, String), Vec<Window>> = BTreeMap::new();
+    let mut windows: Vec<(Life, Vec<Window>)> = Vec::new();
+    for (life, versions) in timeline.lives(&["EIP"]) {
+        let own = promised(timeline, &life, &versions);
+        eips.entry((life.namespace.clone(), life.name.clone()))
+            .or_default()
+            .extend(&own);
+        windows.push((life, own));
+    }
+    for (life, versions) in timeline.lives(&["FIP"]) {
+        let name = versions
+            .first()
+            .map_or("", |first| str_at(first.object, "/spec/eip/name"));
+        let eip = eips
+            .get(&(life.namespace.clone(), name.to_owned()))
+            .cloned()
+            .unwrap_or_default();
+        let own = promised(timeline, &life, &versions);
+        windows.push((life, intersect(&own, &eip)));
+    }
+    for loss in &timeline.losses {
+        let own = windows
+            .iter()
+            .filter(|(life, _)| life.text() == loss.object);
+        for (from, to) in own.flat_map(|(_, windows)| windows) {
+            let (first, last) = (
+                loss.from_us.max(*from),
+                loss.to_us.min(to.saturating_sub(INTERVAL_US)),
+            );
+            if last >= first + TOLERATED_US {
+                out.push(Violation {
+                    rule: "traffic",
+                    object: loss.object.clone(),
+                    at_us: first,
+                    text: format!(
+                        "no answer from {} for {} ms while Ready=True since {:.3} s",
+                        loss.address,
+                        (last - first) / 1000,
+                        std::time::Duration::from_micros(*from).as_secs_f64()
+                    ),
+                });
+            }
+        }
+    }
+}
+
+enum Step<'t, 'a> {
+    Version(&'t Version<'a>),
+    Fault(Harm),
+    Retire,
+}
+
+/// When traffic of an object is promised.
+fn promised(timeline: &Timeline<'_>, life: &Life, versions: &[&Version<'_>]) -> Vec<Window> {
+    let mut steps: Vec<(u64, Step<'_, '_>)> = versions
+        .iter()
+        .map(|version| (version.at_us, Step::Version(version)))
+        .collect();
+    for (at, mark) in &timeline.marks {
+        match mark {
+            Mark::Fault { harm, .. } => steps.push((*at, Step::Fault(*harm))),
+            Mark::Retire { objects } if objects.iter().any(|object| names(object, life)) => {
+                steps.push((*at, Step::Retire));
+            }
+            _ => {}
+        }
+    }
+    steps.sort_by_key(|(at, _)| *at);
+
+    let mut out = Vec::new();
+    let mut open: Option<u64> = None;
+    let mut close =
+        |open: &mut Option<u64>, at: u64| out.extend(open.take().map(|from| (from, at)));
+    let (mut pair, mut was_ready): (Option<Pair>, bool) = (None, false);
+    // Pairs that can serve no more, and the generation that is promised nothing.
+    let mut lost: Vec<Pair> = Vec::new();
+    let mut harmed = false;
+    let mut retired: Option<i64> = None;
+    let mut generation = 0;
+    for (at, step) in steps {
+        match step {
+            Step::Fault(harm) => {
+                close(&mut open, at);
+                harmed = life.kind == "EIP";
+                if harm == Harm::Holder {
+                    lost.extend(timeline.holders_when(at));
+                }
+                // A rule names no pair; its EIP's window closes for it.
+            }
+            Step::Retire => {
+                close(&mut open, at);
+                retired = Some(generation);
+            }
+            Step::Version(version) => {
+                generation = version
+                    .object
+                    .pointer("/metadata/generation")
+                    .and_then(|g| g.as_i64())
+                    .unwrap_or(0);
+                let ready = version.is_ready() && !version.is_ending();
+                let named = version.pair();
+                let turned = ready && (!was_ready || named != pair);
+                let current = life.kind != "EIP" || holds(timeline, version, named.as_ref());
+                let dead = named.as_ref().is_some_and(|named| lost.contains(named));
+                let renewed =
+                    retired.is_none_or(|old| generation > old && speaks_of(version) == generation);
+                if ready && current && !dead && renewed && (turned || !harmed) {
+                    harmed = false;
+                    retired = None;
+                    open = open.or(Some(at));
+                } else if !ready {
+                    close(&mut open, at);
+                }
+                (pair, was_ready) = (named, ready);
+            }
+        }
+    }
+    close(&mut open, timeline.end_us);
+    if life.kind == "EIP" {
+        out
+    } else {
+        fill(out, versions, timeline)
+    }
+}
+
+/// Windows of a rule: a fault does not end its own promise (its EIP's window
+/// says when that begins again), so what a fault cut is joined.
+fn fill(windows: Vec<Window>, versions: &[&Version<'_>], timeline: &Timeline<'_>) -> Vec<Window> {
+    let faults: Vec<u64> = timeline
+        .marks
+        .iter()
+        .filter(|(_, mark)| matches!(mark, Mark::Fault { .. }))
+        .map(|(at, _)| *at)
+        .collect();
+    let mut out = Vec::new();
+    for (from, to) in windows {
+        let end = versions
+            .iter()
+            .filter(|version| version.at_us >= to && (!version.is_ready() || version.is_ending()))
+            .map(|version| version.at_us)
+            .min()
+            .unwrap_or(timeline.end_us);
+        out.push((from, if faults.contains(&to) { end } else { to }));
+    }
+    out
+}
+
+/// Whether the Lease showed that very pair when the version was written.
+fn holds(timeline: &Timeline<'_>, version: &Version<'_>, pair: Option<&Pair>) -> bool {
+    pair.is_some() && timeline.holder_at(&version.lease(), version.rv) == pair
+}
+
+fn speaks_of(version: &Version<'_>) -> i64 {
+    let all = version
+        .object
+        .pointer("/status/conditions")
+        .and_then(|all| all.as_array());
+    let ready = all
+        .into_iter()
+        .flatten()
+        .find(|one| str_at(one, "/type") == "Ready");
+    let observed = ready.and_then(|ready| ready.pointer("/observedGeneration")?.as_i64());
+    if condition(version.object, "Ready", "status") == "True" {
+        observed.unwrap_or(-1)
+    } else {
+        -1
+    }
+}
+
+/// Whether `Kind/namespace/name` or `Kind/*` names that object.
+fn names(object: &str, life: &Life) -> bool {
+    object == life.text()
+        || object
+            .strip_suffix("/*")
+            .is_some_and(|kind| kind == life.kind)
+}
+
+fn intersect(a: &[Window], b: &[Window]) -> Vec<Window> {
+    let mut out = Vec::new();
+    for (from, to) in a {
+        for (other_from, other_to) in b {
+            let window = (*from.max(other_from), *to.min(other_to));
+            if window.0 < window.1 {
+                out.push(window);
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,192 @@
+//! Watching every kind of Sluice, and Leases, into a history.
+//!
+//! A watch that breaks goes on at the resourceVersion where it broke, so no
+//! version is missed while the API server still keeps it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::history::{History, What};
+
+/// Group, version, kind and plural of all that is watched.
+pub const KINDS: [(&str, &str, &str, &str); 11] = [
+    ("sluice.dev", "v1alpha1", "EIPPool", "eippools"),
+    ("sluice.dev", "v1alpha1", "NATGateway", "natgateways"),
+    ("sluice.dev", "v1alpha1", "EIP", "eips"),
+    ("sluice.dev", "v1alpha1", "FIP", "fips"),
+    ("sluice.dev", "v1alpha1", "DNAT", "dnats"),
+    ("sluice.dev", "v1alpha1", "SNAT", "snats"),
+    (
+        "internal.sluice.dev",
+        "v1alpha1",
+        "GatewayConfig",
+        "gatewayconfigs",
+    ),
+    ("internal.sluice.dev", "v1alpha1", "RuleSlice", "ruleslices"),
+    (
+        "internal.sluice.dev",
+        "v1alpha1",
+        "GatewayInstance",
+        "gatewayinstances",
+    ),
+    (
+        "internal.sluice.dev",
+        "v1alpha1",
+        "AddressClaim",
+        "addressclaims",
+    ),
+    ("coordination.k8s.io", "v1", "Lease", "leases"),
+];
+
+/// How long to wait before a broken watch is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The API of a kind that [`KINDS`] names; `None` for another kind.
+#[must_use]
+pub fn resource(kind: &str) -> Option<ApiResource> {
+    KINDS
+        .iter()
+        .find(|(_, _, k, _)| *k == kind)
+        .map(|(group, version, kind, plural)| {
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+        })
+}
+
+/// Watches all of [`KINDS`] until the handles are aborted. Leases of nodes are
+/// left out: they are the cluster's own heartbeat.
+#[must_use]
+pub fn start(client: &Client, history: &History) -> Vec<JoinHandle<()>> {
+    KINDS
+        .iter()
+        .filter_map(|(_, _, kind, _)| {
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind)?);
+            Some(tokio::spawn(follow(
+                api,
+                (*kind).to_owned(),
+                history.clone(),
+            )))
+        })
+        .collect()
+}
+
+async fn follow(api: Api<DynamicObject>, kind: String, history: History) {
+    let mut known: BTreeMap<(String, String), Value> = BTreeMap::new();
+    let mut version: Option<String> = None;
+    loop {
+        let from = match version.take() {
+            Some(from) => from,
+            None => match api.list(&ListParams::default()).await {
+                Ok(list) => {
+                    adopt(&mut known, list.items, &kind, &history);
+                    list.metadata.resource_version.unwrap_or_default()
+                }
+                Err(_) => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        version = stream(&api, from, &mut known, &kind, &history).await;
+        if version.is_some() {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Follows one watch to its end. Returns where to go on; `None`: list again.
+async fn stream(
+    api: &Api<DynamicObject>,
+    from: String,
+    known: &mut BTreeMap<(String, String), Value>,
+    kind: &str,
+    history: &History,
+) -> Option<String> {
+    let mut version = from;
+    let Ok(events) = api
+        .watch(&WatchParams::default().timeout(280), &version)
+        .await
+    else {
+        return Some(version);
+    };
+    let mut events = events.boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                version = object.resource_version().unwrap_or(version);
+                show(known, object, false, kind, history);
+            }
+            Ok(WatchEvent::Deleted(object)) => {
+                version = object.resource_version().unwrap_or(version);
+                show(known, object, true, kind, history);
+            }
+            Ok(WatchEvent::Bookmark(mark)) => version = mark.metadata.resource_version,
+            Ok(WatchEvent::Error(status)) if status.code == 410 => return None,
+            Ok(WatchEvent::Error(_)) | Err(_) => break,
+        }
+    }
+    Some(version)
+}
+
+fn adopt(
+    known: &mut BTreeMap<(String, String), Value>,
+    items: Vec<DynamicObject>,
+    kind: &str,
+    history: &History,
+) {
+    let mut gone = std::mem::take(known);
+    for object in items {
+        let key = (object.namespace().unwrap_or_default(), object.name_any());
+        let before = gone.remove(&key);
+        let same = before.as_ref().is_some_and(|old| {
+            old.pointer("/metadata/resourceVersion")
+                .and_then(Value::as_str)
+                == object.resource_version().as_deref()
+        });
+        match before {
+            Some(old) if same => drop(known.insert(key, old)),
+            _ => show(known, object, false, kind, history),
+        }
+    }
+    for object in gone.into_values() {
+        history.add(What::Object {
+            kind: kind.to_owned(),
+            gone: true,
+            object,
+        });
+    }
+}
+
+fn show(
+    known: &mut BTreeMap<(String, String), Value>,
+    mut object: DynamicObject,
+    gone: bool,
+    kind: &str,
+    history: &History,
+) {
+    let key = (object.namespace().unwrap_or_default(), object.name_any());
+    if kind == "Lease" && key.0 == "kube-node-lease" {
+        return;
+    }
+    object.metadata.managed_fields = None;
+    let Ok(object) = serde_json::to_value(&object) else {
+        return;
+    };
+    if gone {
+        known.remove(&key);
+    } else {
+        known.insert(key, object.clone());
+    }
+    history.add(What::Object {
+        kind: kind.to_owned(),
+        gone,
+        object,
+    });
+}
