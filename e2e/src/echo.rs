@@ -5,6 +5,7 @@
 //! and on UDP 5353.
 
 pub mod client;
+mod datagrams;
 pub mod server;
 
 use std::net::SocketAddr;

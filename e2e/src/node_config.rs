@@ -45,7 +45,11 @@ pub fn link_programs(paths: &LabPaths, own: &Path) -> Result<()> {
     link(&lab, BORN_PLUGIN)?;
     let go_bin = paths.go_bin();
     let entries = fs::read_dir(&go_bin).doing(|| format!("read {}", go_bin.display()))?;
-    for entry in entries.flatten().filter(|entry| !entry.path().is_dir()) {
+    let programs = entries.flatten().filter(|entry| {
+        // Files with a dot in front are marks of the build.
+        !entry.path().is_dir() && !entry.file_name().as_encoded_bytes().starts_with(b".")
+    });
+    for entry in programs {
         link(&entry.path(), &entry.file_name().to_string_lossy())?;
     }
     for program in [

@@ -31,7 +31,7 @@ pub fn get(url: &str, plan: &Plan, out: &mut impl Write) -> Result<()> {
         if n > 0 {
             sleep(plan.interval);
         }
-        request(&mut stream, &host, &path, out).doing(|| format!("get {url}"))?;
+        request(&mut stream, &host, &path, out).map_err(in_words).doing(|| format!("get {url}"))?;
     }
     Ok(())
 }
@@ -143,6 +143,7 @@ pub fn hold(to: SocketAddr, plan: &Plan, out: &mut impl Write) -> Result<()> {
         let mut line = String::new();
         let length = stream
             .read_line(&mut line)
+            .map_err(in_words)
             .doing(|| format!("hear from {to}"))?;
         if length == 0 {
             return Err(LabError::Content(format!("{to} closed the connection")));
@@ -166,6 +167,15 @@ pub fn connect(to: SocketAddr, timeout: Duration) -> Result<TcpStream> {
         Ok(stream)
     });
     connected.doing(|| format!("connect to {to}"))
+}
+
+/// A wait that ran out is told by the kernel as "try again"; say what it is.
+fn in_words(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+    } else {
+        error
+    }
 }
 
 /// Host with port, and path, of `http://HOST[:PORT][/PATH]`.

@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::{LINE_PORT, Seen, UDP_PORT};
+use super::{LINE_PORT, Seen, datagrams};
 use crate::error::{Doing, LabError, Result};
 
 /// The longest request line, header line or text line that is read, in bytes.
@@ -38,26 +38,8 @@ async fn serve() -> Result<()> {
     }
     let lines = listen(LINE_PORT).await?;
     tokio::spawn(accept(lines, pod.clone(), true));
-    let socket = match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, UDP_PORT)).await {
-        Ok(socket) => socket,
-        Err(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, UDP_PORT))
-            .await
-            .doing(|| format!("listen on UDP port {UDP_PORT}"))?,
-    };
-    let mut buffer = vec![0; 65536];
-    loop {
-        // Errors here are ICMP answers to earlier replies; they concern nobody.
-        if let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
-            let data =
-                String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
-            let own = own_address_towards(peer)
-                .await
-                .unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
-            let own = SocketAddr::new(own.ip(), UDP_PORT);
-            let seen = Seen::new(&pod, "udp", peer, own, 0, &data);
-            let _ = socket.send_to(seen.line().as_bytes(), peer).await;
-        }
-    }
+    datagrams::serve(pod).await;
+    Ok(())
 }
 
 /// A listener for both families where the machine has both.
@@ -68,18 +50,6 @@ async fn listen(port: u16) -> Result<TcpListener> {
             .await
             .doing(|| format!("listen on TCP port {port}")),
     }
-}
-
-/// The address that the kernel gives to answers to `peer`.
-async fn own_address_towards(peer: SocketAddr) -> io::Result<SocketAddr> {
-    let any = if peer.is_ipv4() {
-        "0.0.0.0:0"
-    } else {
-        "[::]:0"
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(peer).await?;
-    socket.local_addr()
 }
 
 async fn accept(listener: TcpListener, pod: String, lines: bool) {
