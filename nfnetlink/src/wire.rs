@@ -15,3 +15,6 @@ pub use consts::*;
 pub use error::WireError;
 pub use message::{Ack, Message, Messages};
 pub use writer::{MessageHeader, Writer};
+
+#[cfg(test)]
+mod tests;
