@@ -5,6 +5,7 @@
 //!   [`Socket::dump_table`] reads a whole table, consistent at one generation.
 //! * [`EventSocket`] tells of changes, own and foreign.
 //! * [`conntrack`] lists, deletes and flushes flows.
+//! * [`render`] prints a table as `nft` would.
 //! * [`wire`] is the format itself, bounds-checked.
 //!
 //! All calls block; an event socket may be polled ([`std::os::fd::AsFd`]) and read without
@@ -14,6 +15,7 @@ pub mod conntrack;
 mod error;
 mod events;
 pub mod nftables;
+pub mod render;
 mod socket;
 mod sockopt;
 pub mod wire;

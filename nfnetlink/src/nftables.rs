@@ -29,3 +29,6 @@ pub use family::Family;
 pub use rule::{ListedRule, Rule};
 pub use set::{Field, KeyType, MapType, Set, SetFlags, SetPolicy};
 pub use table::{Table, TableFlags, TableId};
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,28 @@ fn survives(text: &'static str) {
     });
 }
 
+/// What this crate prints, `nft` makes the same tables of.
+fn prints_what_nft_understands(text: &'static str) {
+    in_namespace(move || {
+        let pair = ["link", "add", "eo", "type", "veth", "peer", "name", "ei"];
+        run("ip", &pair);
+        nft(text);
+        let mut socket = Socket::open().unwrap();
+        let tables = all_tables(&mut socket);
+        let printed: String = tables.iter().map(nfnetlink::render::table).collect();
+        run("nft", &["flush", "ruleset"]);
+        println!("{printed}");
+        nft(&printed);
+        let again = all_tables(&mut socket);
+        for (before, after) in tables.iter().zip(&again) {
+            for (name, chain) in &before.chains {
+                assert_eq!(chain, &after.chains[name], "{printed}");
+            }
+            assert_eq!(before, after);
+        }
+    });
+}
+
 /// The listing's blocks in order of their text: tables, sets and chains are kept in the order
 /// in which they were made.
 fn sorted(listing: &str) -> Vec<String> {
@@ -101,4 +123,14 @@ fn the_rules_of_a_gateway_survive() {
 #[test]
 fn the_rules_of_a_lease_gate_survive() {
     survives(include_str!("../data/switch.nft"));
+}
+
+#[test]
+fn the_printed_rules_of_a_gateway_load_in_nft() {
+    prints_what_nft_understands(include_str!("../data/printed.nft"));
+}
+
+#[test]
+fn the_printed_rules_of_a_lease_gate_load_in_nft() {
+    prints_what_nft_understands(include_str!("../data/switch.nft"));
 }
