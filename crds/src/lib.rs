@@ -6,6 +6,7 @@
 //! `sluice-core`.
 
 pub mod address;
+mod cel;
 pub mod condition;
 pub mod internal;
 pub mod manifest;

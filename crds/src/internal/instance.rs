@@ -1,6 +1,7 @@
 //! GatewayInstance: what one gateway instance says of itself, checked against
 //! its kernel.
 
+use crate::cel;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::immutable("spec", "a GatewayInstance speaks for one Pod; create another"))]
 pub struct GatewayInstanceSpec {
     /// Name of the NATGateway.
     #[schemars(length(min = 1, max = 40))]

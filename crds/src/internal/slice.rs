@@ -1,5 +1,6 @@
 //! RuleSlice: an immutable part of a gateway's config.
 
+use crate::cel;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::immutable("spec", "a RuleSlice is named by its content; create another"))]
 pub struct RuleSliceSpec {
-    /// Canonical text lines, one entry each; 1 to 256.
-    #[schemars(length(min = 1, max = 256))]
+    /// Canonical text lines, one entry each; 1 to 256, each up to 512 characters.
+    /// Immutable.
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 512)))]
     pub entries: Vec<String>,
 }

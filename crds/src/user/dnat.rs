@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EIPRef, RuleStatus};
+use crate::cel;
 
 /// Port forwarding: ports of an EIP go to ports of an inside host.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -35,21 +36,30 @@ use super::{EIPRef, RuleStatus};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::same_length())]
 pub struct DNATSpec {
     /// The EIP, in the same namespace. Immutable.
+    #[x_kube(validation = cel::immutable("eip", "create another DNAT for another EIP"))]
     pub eip: EIPRef,
     /// Transport protocols, 1 to 2 of `TCP` and `UDP`. Default `[TCP]`. Mutable.
     #[serde(default = "default_protocols")]
     #[schemars(length(min = 1, max = 2))]
+    #[x_kube(validation = cel::unique_items("protocols"))]
     pub protocols: Vec<Protocol>,
     /// Ports of the EIP: one (`8080`) or a range (`"8000-8099"`); 1 to 65535. Mutable.
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = cel::ports("ports"))]
     pub ports: IntOrString,
-    /// Where connections go: exactly one target. Mutable.
-    #[schemars(length(min = 1, max = 1))]
+    /// Where connections go: exactly one target; several, with weights, are not
+    /// built yet. Mutable.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(validation = cel::fixed("self.size() == 1", "targets: exactly one target is supported: balancing over several is not built yet"))]
     pub targets: Vec<DNATTarget>,
     /// Ports of the target: one, or a range as long as `ports`. Default: the
     /// same as `ports`. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = cel::ports("targetPorts"))]
     pub target_ports: Option<IntOrString>,
 }
 
@@ -57,8 +67,10 @@ pub struct DNATSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DNATTarget {
-    /// Its addresses, one or two, at most one per family.
-    #[schemars(length(min = 1, max = 2))]
+    /// Its addresses without prefix length, one or two, at most one per family.
+    /// A family that the EIP lacks makes the DNAT not accepted. Mutable.
+    #[schemars(length(min = 1, max = 2), inner(length(max = 64)))]
+    #[x_kube(validation = cel::hosts("targets.ips"), validation = cel::at_most_one_per_family("targets.ips"))]
     pub ips: Vec<String>,
 }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HolderRef;
+use crate::cel;
 
 /// An elastic IP: an external address, of one family or of both, that a gateway
 /// answers for. FIP, DNAT and SNAT of the same namespace say what it does.
@@ -32,34 +33,50 @@ use super::HolderRef;
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     selectable = ".spec.gateway.name",
+    validation = cel::addresses_once_assigned(),
+    validation = cel::pool_once_chosen(),
+    validation = cel::primary_family_once_chosen(),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = cel::pool_once_set(),
+    validation = cel::family_policy_downgrade(),
+    validation = cel::primary_family_kept(),
+    validation = cel::single_stack_families(),
+    validation = cel::single_stack_addresses(),
+    validation = cel::addresses_of_families()
+)]
 pub struct EIPSpec {
-    /// The gateway that holds the address. Changing it moves the EIP.
+    /// The gateway that holds the address. Mutable: changing it moves the EIP.
     pub gateway: GatewayRef,
     /// The pool that the addresses come from. Default: the first pool of the
     /// gateway's first uplink; what was chosen stands in status. Immutable
     /// once set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = cel::dns_subdomain("pool"))]
     pub pool: Option<String>,
     /// Families wanted, the first is the primary one; as in a Service. Default:
     /// by `ipFamilyPolicy`, beginning with the family of the pool's first
     /// subnet. The primary family is immutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2))]
+    #[x_kube(validation = cel::unique_items("ipFamilies"))]
     pub ip_families: Vec<IpFamily>,
     /// `SingleStack`: one address. `PreferDualStack`: both families where the
     /// pool has both. `RequireDualStack`: both or none. Default `SingleStack`
-    /// (with two `ipFamilies`: `RequireDualStack`). Only a change to
-    /// `SingleStack` or `PreferDualStack` is allowed.
+    /// (with two `ipFamilies`: `RequireDualStack`). May be lowered, from
+    /// `RequireDualStack` to `PreferDualStack` to `SingleStack`, never raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_family_policy: Option<IpFamilyPolicy>,
-    /// Addresses asked for, at most one per family; they must lie in the pool's
-    /// ranges. Default: the operator chooses. Immutable once assigned.
+    /// Addresses asked for, at most one per family, without prefix length; they
+    /// must lie in the pool's ranges. Two need `ipFamilyPolicy` `PreferDualStack`
+    /// or `RequireDualStack`. Default: the operator chooses. Immutable once
+    /// assigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2))]
+    #[schemars(length(max = 2), inner(length(max = 64)))]
+    #[x_kube(validation = cel::hosts("addresses"), validation = cel::at_most_one_per_family("addresses"))]
     pub addresses: Vec<String>,
 }
 
@@ -67,12 +84,14 @@ pub struct EIPSpec {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayRef {
-    /// Name of the NATGateway.
+    /// Name of the NATGateway, up to 40 characters. Mutable.
     #[schemars(length(min = 1, max = 40))]
+    #[x_kube(validation = cel::dns_label("gateway.name"))]
     pub name: String,
-    /// Namespace of the NATGateway. Default: the EIP's own.
+    /// Namespace of the NATGateway. Default: the EIP's own. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = cel::dns_label("gateway.namespace"))]
     pub namespace: Option<String>,
 }
 

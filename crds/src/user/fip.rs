@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{EIPRef, RuleStatus};
+use crate::cel;
 
 /// A floating IP: the EIP's whole address stands for one inside address per
 /// family, in both directions, ports unchanged.
@@ -31,6 +32,7 @@ use super::{EIPRef, RuleStatus};
 #[serde(rename_all = "camelCase")]
 pub struct FIPSpec {
     /// The EIP, in the same namespace. Immutable.
+    #[x_kube(validation = cel::immutable("eip", "create another FIP for another EIP"))]
     pub eip: EIPRef,
     /// What the EIP stands for. Mutable: open connections to the old target end.
     pub target: FIPTarget,
@@ -40,7 +42,9 @@ pub struct FIPSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FIPTarget {
-    /// Its addresses, one or two, at most one per family.
-    #[schemars(length(min = 1, max = 2))]
+    /// Its addresses without prefix length, one or two, at most one per family.
+    /// A family that the EIP lacks makes the FIP not accepted. Mutable.
+    #[schemars(length(min = 1, max = 2), inner(length(max = 64)))]
+    #[x_kube(validation = cel::hosts("target.ips"), validation = cel::at_most_one_per_family("target.ips"))]
     pub ips: Vec<String>,
 }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NamespacesFrom;
+use crate::cel;
 
 /// A NAT gateway: pods that hold EIPs and translate for one inside network.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -20,6 +21,7 @@ use super::NamespacesFrom;
     shortname = "natgw",
     namespaced,
     status = "NATGatewayStatus",
+    validation = cel::gateway_name(),
     category = "nat",
     category = "sluice",
     printcolumn = r#"{"name":"Holder","type":"string","jsonPath":".status.holder.pod"}"#,
@@ -35,17 +37,25 @@ use super::NamespacesFrom;
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::lan_interface())]
 pub struct NATGatewaySpec {
-    /// Pods of this gateway: one holds the addresses. Only 1 is supported.
-    /// Default 1. Mutable.
+    /// Pods of this gateway: one holds the addresses. Only 1 is supported: high
+    /// availability is not built yet. Default 1. Mutable.
     #[serde(default = "default_replicas")]
-    #[schemars(range(min = 1, max = 1))]
+    #[x_kube(validation = cel::replicas())]
     pub replicas: i32,
     /// What translates. Default `nftables`. Immutable.
     #[serde(default)]
+    #[x_kube(validation = cel::immutable("dataplane", "create another gateway for another data plane"))]
     pub dataplane: Dataplane,
-    /// External networks, 1 to 8; exactly one is supported by `nftables` now. Mutable.
-    #[schemars(length(min = 1, max = 1))]
+    /// External networks: exactly one; several are not built yet. Mutable.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(
+        validation = cel::fixed("self.size() == 1", "uplinks: exactly one uplink is supported: several are not built yet"),
+        validation = cel::uplink_names(),
+        validation = cel::uplink_interfaces(),
+        validation = cel::uplink_pools()
+    )]
     pub uplinks: Vec<Uplink>,
     /// The inside network. Default: the pod's own interface eth0. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,21 +91,29 @@ pub enum Dataplane {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Uplink {
-    /// Name, unique within the gateway: a DNS label.
+    /// Name, unique within the gateway: a DNS label. Mutable.
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = cel::dns_label("uplinks.name"))]
     pub name: String,
-    /// Pools that stand on this uplink, 1 to 16.
-    #[schemars(length(min = 1, max = 16))]
+    /// Names of the EIPPools that stand on this uplink, 1 to 16, each once. An
+    /// EIP that names no pool takes the first. Mutable.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)))]
+    #[x_kube(validation = cel::dns_subdomains("uplinks.pools"), validation = cel::unique_items("uplinks.pools"))]
     pub pools: Vec<String>,
     /// NetworkAttachmentDefinition that puts the uplink into the pod:
-    /// `namespace/name`, or `name` in the gateway's namespace.
+    /// `namespace/name`, or `name` in the gateway's namespace. Mutable: a
+    /// change replaces the pod.
     #[schemars(length(min = 1, max = 317))]
+    #[x_kube(validation = cel::attachment("uplinks.networkAttachment"))]
     pub network_attachment: String,
-    /// Interface name in the pod. Default `eth1`.
+    /// Interface name in the pod, up to 15 characters, not `eth0`, which is the
+    /// pod network's. Default `eth1`. Mutable: a change replaces the pod.
     #[serde(default = "default_uplink_interface")]
     #[schemars(length(min = 1, max = 15))]
+    #[x_kube(validation = cel::interface_name("uplinks.interface"))]
     pub interface: String,
     /// The uplink's own addresses instead of those found on the interface.
+    /// Default: as found. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<UplinkAddress>,
 }
@@ -104,35 +122,52 @@ pub struct Uplink {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UplinkAddress {
-    /// Own IPv4 address. Default: found on the interface.
+    /// Own IPv4 address, without prefix length. Default: found on the
+    /// interface. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 7, max = 15))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = cel::host_field("uplinks.address.ipv4", Some("IPv4")))]
     pub ipv4: Option<String>,
-    /// Own IPv6 address. Default: found on the interface.
+    /// Own IPv6 address, without prefix length. Default: found on the
+    /// interface. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 39))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = cel::host_field("uplinks.address.ipv6", Some("IPv6")))]
     pub ipv6: Option<String>,
 }
 
 /// The inside network of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = cel::route_in_one_family(),
+    validation = cel::router_before_subnet(),
+    validation = cel::router_is_neighbour(),
+    validation = cel::one_route_each()
+)]
 pub struct Lan {
     /// NetworkAttachmentDefinition of the inside network: `namespace/name`, or
-    /// `name` in the gateway's namespace.
+    /// `name` in the gateway's namespace. Mutable: a change replaces the pod.
     #[schemars(length(min = 1, max = 317))]
+    #[x_kube(validation = cel::attachment("lan.networkAttachment"))]
     pub network_attachment: String,
-    /// Interface name in the pod. Default `lan0`.
+    /// Interface name in the pod, up to 15 characters, not `eth0` and not that
+    /// of an uplink. Default `lan0`. Mutable: a change replaces the pod.
     #[serde(default = "default_lan_interface")]
     #[schemars(length(min = 1, max = 15))]
+    #[x_kube(validation = cel::interface_name("lan.interface"))]
     pub interface: String,
     /// The pods' next hop, with the inside network's prefix length, at most one
     /// per family: `10.244.0.254/16`. Default: the gateway address of the
-    /// attachment's IPAM.
+    /// attachment's IPAM. Mutable: a change breaks open connections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2))]
+    #[schemars(length(max = 2), inner(length(max = 64)))]
+    #[x_kube(
+        validation = cel::interface_addresses("lan.addresses"),
+        validation = cel::at_most_one_per_family("lan.addresses")
+    )]
     pub addresses: Vec<String>,
-    /// Inside subnets behind a router, up to 64.
+    /// Inside subnets behind a router, up to 64. Default: none. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub routes: Vec<LanRoute>,
@@ -142,11 +177,14 @@ pub struct Lan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LanRoute {
-    /// The subnet, without host bits.
-    #[schemars(length(min = 4, max = 43))]
+    /// The subnet, without host bits. Mutable.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = cel::prefix_field("lan.routes.to"))]
     pub to: String,
-    /// The router, an address of the inside network, same family.
-    #[schemars(length(min = 2, max = 39))]
+    /// The router, an address of the inside network, of the same family.
+    /// Mutable.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = cel::host_field("lan.routes.via", None))]
     pub via: String,
 }
 
@@ -154,10 +192,12 @@ pub struct LanRoute {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedTarget {
-    /// Namespaces of the rules that this entry allows.
+    /// Namespaces of the rules that this entry allows. Mutable.
     pub namespaces: NamespacesFrom,
-    /// Prefixes that those rules may point at, 1 to 16.
-    #[schemars(length(min = 1, max = 16))]
+    /// Prefixes without host bits that those rules may point at, 1 to 16.
+    /// Mutable.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 64)))]
+    #[x_kube(validation = cel::prefixes("allowedTargets.cidrs"))]
     pub cidrs: Vec<String>,
 }
 
@@ -169,8 +209,9 @@ pub struct GatewayTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// Node labels that the pods need. Default: none.
+    /// Node labels that the pods need, up to 32. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints that the pods tolerate. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -182,8 +223,11 @@ pub struct GatewayTemplate {
     /// Resources of the agent's container. Default: requests of 50m CPU and 64Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Annotations of the pods; Multus' own network annotation is not allowed.
+    /// Annotations of the pods, up to 64; those of Multus are not allowed.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[x_kube(validation = cel::no_multus_annotation())]
     pub annotations: BTreeMap<String, String>,
     /// PriorityClass of the pods. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::NamespacesFrom;
+use crate::cel;
 
 /// An external network and what may be handed out of it. Cluster-scoped.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -35,43 +36,67 @@ pub struct EIPPoolSpec {
     /// Default `default`. Immutable.
     #[serde(default = "default_network")]
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(
+        validation = cel::dns_label("network"),
+        validation = cel::immutable("network", "create another pool for another network")
+    )]
     pub network: String,
     /// Subnets of that network, 1 to 8. Mutable: addresses in use outside the
     /// new ranges stay with their EIPs.
     #[schemars(length(min = 1, max = 8))]
+    #[x_kube(validation = cel::subnets_apart())]
     pub subnets: Vec<PoolSubnet>,
     /// How long a freed address is not given to another EIP, in seconds with
     /// unit `s`, or minutes with unit `m`. 0s to 24h. Default `60s`. Mutable.
     #[serde(default = "default_cooldown")]
-    #[schemars(length(min = 2, max = 6))]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = cel::cooldown())]
     pub cooldown: String,
     /// Namespaces whose EIPs, and whose gateways, may use the pool: `All` or
     /// `Selector`. Default `All`. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = cel::no_same())]
     pub allowed_namespaces: Option<NamespacesFrom>,
 }
 
 /// One subnet of an external network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = cel::gateway_family(),
+    validation = cel::gateway_is_host(),
+    validation = cel::ranges_inside("ranges"),
+    validation = cel::ranges_inside("exclude"),
+    validation = cel::ranges_of_hosts(),
+    validation = cel::ranges_apart()
+)]
 pub struct PoolSubnet {
     /// The subnet's prefix without host bits, e.g. `10.155.30.0/24` or
     /// `2001:db8:1::/64`.
-    #[schemars(length(min = 4, max = 43))]
+    /// Subnets of a pool do not overlap. Mutable.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = cel::prefix_field("subnets.cidr"))]
     pub cidr: String,
     /// Next hop for what leaves by this subnet. May lie outside the subnet or
     /// be link-local. Unset: only neighbours in the subnet are reachable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 39))]
+    /// Mutable.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = cel::next_hop_field("subnets.gateway"))]
     pub gateway: Option<String>,
     /// What may be handed out: `first-last`, a prefix, or one address; 1 to 32.
-    /// Unset: the whole subnet but network, broadcast and gateway address.
+    /// In the subnet, without overlap; `first-last` without the network and the
+    /// broadcast address. Those two and the gateway are never handed out,
+    /// whatever a prefix covers. Unset: the whole subnet. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(max = 96)))]
+    #[x_kube(validation = cel::ranges("subnets.ranges"))]
     pub ranges: Vec<String>,
     /// What is never handed out, in the same forms as `ranges`; up to 32.
+    /// Default: none. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(length(max = 96)))]
+    #[x_kube(validation = cel::ranges("subnets.exclude"))]
     pub exclude: Vec<String>,
 }
 

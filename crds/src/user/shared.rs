@@ -9,20 +9,23 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::condition;
+use crate::{cel, condition};
 
 /// An EIP of the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EIPRef {
     /// Name of the EIP, in the namespace of the object that names it.
+    /// Immutable with the reference.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = cel::dns_subdomain("eip.name"))]
     pub name: String,
 }
 
 /// Which namespaces may refer to this object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::selector_iff_asked())]
 pub struct NamespacesFrom {
     /// `Same`: only the object's own namespace. `All`: every namespace.
     /// `Selector`: namespaces whose labels match `selector`. Mutable.
@@ -46,7 +49,9 @@ pub enum NamespacesFromKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelectorTerm {
-    /// Label keys and the values they must have. 1 to 16 pairs.
+    /// Label keys and the values they must have, all of them; 1 to 16 pairs,
+    /// values up to 63 characters. Mutable.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub match_labels: BTreeMap<String, String>,
 }
 

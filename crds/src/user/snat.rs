@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{EIPRef, RuleStatus};
+use crate::cel;
 
 /// Source NAT: what inside prefixes send out leaves with the EIP's address. Of
 /// several SNATs of a gateway the longest prefix that covers the source wins.
@@ -30,10 +31,15 @@ use super::{EIPRef, RuleStatus};
 #[serde(rename_all = "camelCase")]
 pub struct SNATSpec {
     /// The EIP, in the same namespace: exactly one. Immutable.
-    #[schemars(length(min = 1, max = 1))]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(
+        validation = cel::fixed("self.size() == 1", "eips: exactly one EIP is supported: a pool of several is not built yet"),
+        validation = cel::immutable("eips", "create another SNAT for another EIP")
+    )]
     pub eips: Vec<EIPRef>,
     /// Inside prefixes without host bits, of both families, 1 to 64. A prefix
     /// whose family the EIP lacks makes the SNAT not accepted. Mutable.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), inner(length(max = 64)))]
+    #[x_kube(validation = cel::prefixes("sources"), validation = cel::unique_prefixes("sources"))]
     pub sources: Vec<String>,
 }

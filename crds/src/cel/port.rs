@@ -1,0 +1,48 @@
+//! Rules for ports and ranges of ports.
+
+use kube::core::Rule;
+
+use super::{rule, text};
+
+/// Whether `x`, a number or a string, is what `Ports::from_field` takes.
+fn valid(x: &str) -> String {
+    format!(
+        "(string({x}).matches('^[1-9][0-9]{{0,4}}(-[1-9][0-9]{{0,4}})?$') && [string({x}).split('-')].all(p, p.all(n, int(n) <= 65535) && int(p[0]) <= int(p[p.size() - 1])))"
+    )
+}
+
+/// How many ports `x`, which is valid, has, less one.
+fn length(x: &str) -> String {
+    format!("[string({x}).split('-')].map(p, int(p[p.size() - 1]) - int(p[0]))[0]")
+}
+
+/// A number or a string that is a port or a range of ports.
+pub(crate) fn ports(field: &str) -> Rule {
+    rule(
+        valid("self"),
+        format!(
+            "{} + string(self) + {}",
+            text(&format!("{field}: ")),
+            text(
+                " is not a port or a range of ports: write a number of 1 to 65535, or \"first-last\" with the lower one first, without sign, spaces or leading zeros"
+            )
+        ),
+    )
+}
+
+/// The spec of a DNAT: `targetPorts` is as long as `ports`.
+pub(crate) fn same_length() -> Rule {
+    let (ports, targets) = ("self.ports", "self.targetPorts");
+    rule(
+        format!(
+            "!has({targets}) || !{} || !{} || {} == {}",
+            valid(ports),
+            valid(targets),
+            length(ports),
+            length(targets)
+        ),
+        format!(
+            "'targetPorts: ' + string({targets}) + ' has not as many ports as ports: ' + string({ports}) + '; write as many, or leave targetPorts out'"
+        ),
+    )
+}
