@@ -6,8 +6,10 @@
 
 mod act;
 mod compare;
-mod load;
+mod generate;
+mod meta;
 mod number;
+mod packet;
 mod reg;
 mod update;
 
@@ -15,10 +17,9 @@ pub use act::{
     Counter, Immediate, Limit, LimitKind, Masquerade, Nat, NatFlags, NatKind, NatRange, Reject,
 };
 pub use compare::{Bitwise, Byteorder, ByteorderOp, Cmp, CmpOp, Lookup, LookupResult, Range};
-pub use load::{
-    Ct, CtKey, Direction, ExtHdr, ExtHdrOp, Fib, FibFlags, FibResult, Hash, HashKind, Meta,
-    MetaKey, NumGen, NumGenKind, Payload, PayloadBase, Rt, RtKey,
-};
+pub use generate::{Fib, FibFlags, FibResult, Hash, HashKind, NumGen, NumGenKind};
+pub use meta::{Ct, CtKey, Direction, Meta, MetaKey, Rt, RtKey};
+pub use packet::{ExtHdr, ExtHdrOp, Payload, PayloadBase};
 pub use reg::Reg;
 pub use update::{ConnLimit, DynSet, DynSetOp, ExtHdrWrite, PayloadWrite};
 

@@ -1,10 +1,10 @@
 //! Expressions that write into the packet or into sets.
 
-use super::load::{
+use super::number::number_enum;
+use super::packet::{
     NFTA_EXTHDR_LEN, NFTA_EXTHDR_OFFSET, NFTA_EXTHDR_OP, NFTA_EXTHDR_TYPE, NFTA_PAYLOAD_BASE,
     NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET,
 };
-use super::number::number_enum;
 use super::{Body, Expr, ExtHdrOp, PayloadBase, Reg};
 use crate::nftables::rule::{read_exprs, write_exprs};
 use crate::wire::{AttrMap, WireError, Writer};
@@ -113,13 +113,13 @@ impl Body for ExtHdrWrite {
             NFTA_EXTHDR_TYPE,
             NFTA_EXTHDR_OFFSET,
             NFTA_EXTHDR_LEN,
-            super::load::NFTA_EXTHDR_FLAGS,
+            super::packet::NFTA_EXTHDR_FLAGS,
             NFTA_EXTHDR_OP,
             NFTA_EXTHDR_SREG,
         ];
         let op = ExtHdrOp::from_number(attrs.u32_be(NFTA_EXTHDR_OP)?.unwrap_or(0));
         let sreg = Reg::read(attrs, NFTA_EXTHDR_SREG, "NFTA_EXTHDR_SREG")?;
-        let flags = attrs.u32_be(super::load::NFTA_EXTHDR_FLAGS)?.unwrap_or(0);
+        let flags = attrs.u32_be(super::packet::NFTA_EXTHDR_FLAGS)?.unwrap_or(0);
         let (Some(op), Some(sreg), true, 0) = (op, sreg, attrs.only(&known), flags) else {
             return Ok(None);
         };
