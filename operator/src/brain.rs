@@ -1,0 +1,119 @@
+//! One place where events meet decisions: applies what the world shows, asks
+//! what is to be done, and puts that into the queue.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use sluice_core::operator::action::{Action, Outcome, StatusWrite, Target};
+use sluice_core::operator::event::{Event, Key, Kind, Millis};
+use tokio::sync::Notify;
+
+use crate::announce::Announcer;
+use crate::clock;
+use crate::leader::Leadership;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+
+/// What decides: [`sluice_core`]'s operator, or a script in tests.
+pub trait Decide: Send + 'static {
+    /// Takes what the world shows.
+    fn apply(&mut self, event: Event, now: Millis);
+    /// What is to be done now.
+    fn poll(&mut self, now: Millis) -> Vec<Action>;
+    /// How an action ended.
+    fn done(&mut self, target: &Target, outcome: &Outcome, now: Millis);
+    /// What status an object should have at this very moment; `None`: the one it has.
+    /// `wall` is the wall clock, for people to read.
+    fn judge(&mut self, kind: Kind, key: &Key, now: Millis, wall: Timestamp)
+    -> Option<StatusWrite>;
+    /// When to poll again although nothing happens.
+    fn next_deadline(&self, now: Millis) -> Option<Millis>;
+}
+
+/// How long nobody asks when nothing happens and no deadline is near.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The shared brain.
+pub struct Brain<D> {
+    decide: Mutex<D>,
+    wake: Notify,
+    metrics: Arc<Metrics>,
+}
+
+impl<D: Decide> Brain<D> {
+    /// Wraps what decides.
+    pub fn new(decide: D, metrics: Arc<Metrics>) -> Self {
+        Self {
+            decide: Mutex::new(decide),
+            wake: Notify::new(),
+            metrics,
+        }
+    }
+
+    /// Takes events, all before the next decision.
+    pub fn take(&self, events: Vec<Event>) {
+        self.finish(events, None);
+    }
+
+    /// Takes what came of an action: first all objects, then the outcome.
+    pub fn finish(&self, events: Vec<Event>, done: Option<(Target, Outcome)>) {
+        for event in &events {
+            self.metrics.census(event);
+        }
+        let mut decide = self.lock();
+        let now = clock::now();
+        for event in events {
+            decide.apply(event, now);
+        }
+        if let Some((target, outcome)) = done {
+            decide.done(&target, &outcome, now);
+        }
+        drop(decide);
+        self.wake.notify_one();
+    }
+
+    /// See [`Decide::judge`].
+    pub fn judge(&self, kind: Kind, key: &Key) -> Option<StatusWrite> {
+        self.lock().judge(kind, key, clock::now(), Timestamp::now())
+    }
+
+    /// Decides as long as this process leads; returns when it does not any more.
+    pub async fn think(&self, leadership: &Leadership, queue: &Queue, announcer: &Announcer) {
+        leadership.gained().await;
+        while leadership.held() {
+            let began = Instant::now();
+            let (actions, deadline) = {
+                let mut decide = self.lock();
+                let now = clock::now();
+                (decide.poll(now), decide.next_deadline(now))
+            };
+            let took = began.elapsed();
+            self.metrics.polled(took, actions.len());
+            for action in actions {
+                match queue.push(action) {
+                    Err(Action::Emit(announcement)) => announcer.push(announcement),
+                    Err(action) => {
+                        tracing::error!(?action, "an action without a target is dropped")
+                    }
+                    Ok(()) => {}
+                }
+            }
+            let pause = deadline.map_or(IDLE, clock::until).min(IDLE);
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            // What arrives together is decided together, the more so the longer deciding takes.
+            if took > Duration::from_millis(1) {
+                tokio::time::sleep(took.min(Duration::from_millis(50))).await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, D> {
+        self.decide.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,141 @@
+//! Rendered children against `testdata/`; `BLESS=1` writes them anew.
+
+use std::path::Path;
+
+use super::*;
+
+fn settings() -> Settings {
+    Settings {
+        gateway_image: "sluice/gateway-agent:dev".into(),
+    }
+}
+
+fn gateway(spec: Value) -> NATGateway {
+    serde_json::from_value(json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "NATGateway",
+        "metadata": {"name": "egress", "namespace": "net", "uid": "11111111-2222-3333-4444-555555555555"},
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn plain() -> NATGateway {
+    gateway(
+        json!({"uplinks": [{"name": "external", "pools": ["external"], "networkAttachment": "external"}]}),
+    )
+}
+
+fn full() -> NATGateway {
+    gateway(json!({
+        "uplinks": [{"name": "external", "pools": ["external"], "networkAttachment": "dmz/external", "interface": "ext0"}],
+        "lan": {"networkAttachment": "net/lan", "interface": "lan7"},
+        "template": {
+            "image": "registry.example/agent:1",
+            "nodeSelector": {"edge": "yes"},
+            "tolerations": [{"key": "edge", "operator": "Exists"}],
+            "resources": {"limits": {"memory": "128Mi"}},
+            "annotations": {"example.com/note": "x"},
+            "priorityClassName": "system-cluster-critical",
+        },
+    }))
+}
+
+fn check(name: &str, gateway: &NATGateway) {
+    let documents: Vec<String> = CHILDREN
+        .into_iter()
+        .map(|kind| serde_saphyr::to_string(&render(kind, gateway, &settings())).unwrap())
+        .collect();
+    let text = documents.join("---\n");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/children")
+        .join(format!("{name}.yaml"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        text,
+        expected,
+        "{} is stale: run with BLESS=1 and look at the difference",
+        path.display()
+    );
+}
+
+#[test]
+fn children_of_a_plain_gateway() {
+    check("plain", &plain());
+}
+
+#[test]
+fn children_of_a_gateway_with_all_settings() {
+    check("full", &full());
+}
+
+#[test]
+fn nothing_carries_an_owner_reference() {
+    for kind in CHILDREN {
+        assert!(
+            render(kind, &full(), &settings())
+                .pointer("/metadata/ownerReferences")
+                .is_none()
+        );
+    }
+}
+
+#[test]
+fn the_digest_moves_with_what_the_child_depends_on_only() {
+    let digest = |kind, gateway: &NATGateway, settings: &Settings| {
+        digest_of(&render(kind, gateway, settings)).to_owned()
+    };
+    let mut other = plain();
+    other.metadata.resource_version = Some("9".into());
+    other.spec.ping_eips = false;
+    for kind in CHILDREN {
+        assert_eq!(
+            digest(kind, &plain(), &settings()),
+            digest(kind, &other, &settings()),
+            "{kind:?}"
+        );
+    }
+    let newer = Settings {
+        gateway_image: "sluice/gateway-agent:2".into(),
+    };
+    assert_ne!(
+        digest(ChildKind::Deployment, &plain(), &settings()),
+        digest(ChildKind::Deployment, &plain(), &newer)
+    );
+    assert_eq!(
+        digest(ChildKind::Role, &plain(), &settings()),
+        digest(ChildKind::Role, &plain(), &newer)
+    );
+    assert_eq!(
+        digest(ChildKind::Deployment, &full(), &settings()),
+        digest(ChildKind::Deployment, &full(), &newer)
+    );
+}
+
+#[test]
+fn a_user_cannot_replace_the_attachments_by_an_annotation() {
+    let mut gateway = plain();
+    let forged = GatewayTemplateWith(&mut gateway);
+    forged.set("k8s.v1.cni.cncf.io/networks", "[]");
+    let rendered = render(ChildKind::Deployment, &gateway, &settings());
+    let networks = rendered
+        .pointer("/spec/template/metadata/annotations/k8s.v1.cni.cncf.io~1networks")
+        .unwrap();
+    assert_eq!(
+        networks,
+        r#"[{"interface":"eth1","name":"external","namespace":"net"}]"#
+    );
+}
+
+struct GatewayTemplateWith<'a>(&'a mut NATGateway);
+
+impl GatewayTemplateWith<'_> {
+    fn set(self, key: &str, value: &str) {
+        let template = self.0.spec.template.get_or_insert_default();
+        template.annotations.insert(key.into(), value.into());
+    }
+}

@@ -1,0 +1,108 @@
+//! Children of a gateway: made from its spec as it is at that moment.
+
+use serde_json::{Value, json};
+use sluice_crds::names::LABEL_GATEWAY_UID;
+
+use super::{
+    ChildKind, Decide, Ended, Executor, Failure, Key, Kind, Outcome, Resource, Uid, body, children,
+    outcome_of,
+};
+
+impl<D: Decide> Executor<D> {
+    /// Makes a child be what the gateway's current spec renders to. Writes
+    /// nothing when it is already.
+    pub(super) async fn ensure_child(
+        &self,
+        kind: ChildKind,
+        gateway: &Key,
+        gateway_uid: &Uid,
+    ) -> Ended {
+        let Some(parent) = Resource::of(Kind::NATGateway).into_iter().next() else {
+            return (Vec::new(), Outcome::Done);
+        };
+        let found = match self.rest.get(&parent.object(gateway)).await {
+            Ok(found) => found,
+            Err(Failure::NotFound) => {
+                return (vec![super::absent(&parent, gateway)], Outcome::Conflict);
+            }
+            Err(failure) => return (Vec::new(), outcome_of(&failure)),
+        };
+        let object: sluice_crds::NATGateway = match serde_json::from_value(found.clone()) {
+            Ok(object) => object,
+            Err(error) => {
+                return (
+                    Vec::new(),
+                    Outcome::Unknown(format!("gateway {}: {error}", gateway.name)),
+                );
+            }
+        };
+        let mut events = self.fed(&parent, found);
+        if object.metadata.uid.as_deref() != Some(gateway_uid.as_str())
+            || object.metadata.deletion_timestamp.is_some()
+        {
+            return (events, Outcome::Conflict);
+        }
+        let (more, outcome) = self
+            .put_child(
+                kind,
+                children::render(kind, &object, &self.settings),
+                gateway_uid,
+            )
+            .await;
+        events.extend(more);
+        (events, outcome)
+    }
+
+    async fn put_child(&self, kind: ChildKind, mut wanted: Value, gateway_uid: &Uid) -> Ended {
+        let resource = Resource::of_child(kind);
+        let key = body::key(&wanted);
+        let found = match self.rest.get(&resource.object(&key)).await {
+            Ok(found) => found,
+            Err(Failure::NotFound) => {
+                let answer = self
+                    .rest
+                    .create(&body::strict(&resource.collection(&key.namespace)), &wanted)
+                    .await;
+                return self.written(&resource, &key, answer).await;
+            }
+            Err(failure) => return (Vec::new(), outcome_of(&failure)),
+        };
+        let owner = found
+            .pointer("/metadata/labels")
+            .and_then(|all| all.get(LABEL_GATEWAY_UID))
+            .and_then(Value::as_str);
+        match owner {
+            Some(owner) if owner == gateway_uid.as_str() => {}
+            // A predecessor's child: it has to go first.
+            Some(_) => return (self.fed(&resource, found), Outcome::Conflict),
+            None => {
+                let why = format!(
+                    "{} {}/{} exists and is not ours: delete it, or choose another name for the gateway",
+                    resource.plural, key.namespace, key.name
+                );
+                return (Vec::new(), Outcome::Refused(why));
+            }
+        }
+        if children::digest_of(&found) == children::digest_of(&wanted) {
+            return (self.fed(&resource, found), Outcome::Done);
+        }
+        for field in ["uid", "resourceVersion"] {
+            wanted["metadata"][field] = found
+                .pointer(&format!("/metadata/{field}"))
+                .cloned()
+                .unwrap_or(json!(null));
+        }
+        let answer = self
+            .rest
+            .replace(&body::strict(&resource.object(&key)), &wanted)
+            .await;
+        self.written(&resource, &key, answer).await
+    }
+
+    /// Deletes a child. A Deployment's ReplicaSets and Pods go in the background.
+    pub(super) async fn delete_child(&self, kind: ChildKind, key: &Key, uid: &Uid) -> Ended {
+        let propagation = (kind == ChildKind::Deployment).then_some("Background");
+        self.delete_at(&Resource::of_child(kind), key, uid, None, propagation)
+            .await
+    }
+}

@@ -1,0 +1,122 @@
+//! Order, replacement and exclusion.
+
+use sluice_core::operator::event::{Key, Kind};
+
+use super::*;
+
+fn key(name: &str) -> Key {
+    Key {
+        namespace: "n".into(),
+        name: name.into(),
+    }
+}
+
+fn status(name: &str, urgent: bool) -> Action {
+    Action::WriteStatus {
+        kind: Kind::EIP,
+        key: key(name),
+        urgent,
+    }
+}
+
+fn finalizers(name: &str, version: &str) -> Action {
+    Action::SetFinalizers {
+        kind: Kind::EIP,
+        key: key(name),
+        uid: sluice_core::identity::Uid::new("u"),
+        resource_version: version.into(),
+        finalizers: vec![],
+    }
+}
+
+fn drain(queue: &Queue) -> Vec<Action> {
+    std::iter::from_fn(|| queue.try_take().map(|(_, action)| action)).collect()
+}
+
+#[test]
+fn urgent_targets_go_first_and_others_in_their_order() {
+    let queue = Queue::default();
+    for action in [
+        status("a", false),
+        finalizers("b", "1"),
+        status("c", true),
+        status("d", false),
+        status("e", true),
+    ] {
+        queue.push(action).unwrap();
+    }
+    assert_eq!(
+        drain(&queue),
+        [
+            status("c", true),
+            status("e", true),
+            finalizers("b", "1"),
+            status("a", false),
+            status("d", false)
+        ]
+    );
+}
+
+#[test]
+fn the_last_value_wins_and_takes_one_place() {
+    let queue = Queue::default();
+    queue.push(finalizers("a", "1")).unwrap();
+    queue.push(finalizers("b", "1")).unwrap();
+    queue.push(finalizers("a", "2")).unwrap();
+    assert_eq!(drain(&queue), [finalizers("a", "2"), finalizers("b", "1")]);
+}
+
+#[test]
+fn a_target_that_becomes_urgent_moves_up_and_is_served_once() {
+    let queue = Queue::default();
+    queue.push(status("a", false)).unwrap();
+    queue.push(status("b", false)).unwrap();
+    queue.push(status("b", true)).unwrap();
+    queue.push(status("b", false)).unwrap();
+    assert_eq!(drain(&queue), [status("b", false), status("a", false)]);
+}
+
+#[test]
+fn no_target_is_written_twice_at_once() {
+    let queue = Queue::default();
+    queue.push(status("a", true)).unwrap();
+    let (target, _) = queue.try_take().unwrap();
+    queue.push(status("a", true)).unwrap();
+    assert_eq!(queue.try_take(), None);
+    assert_eq!(queue.depth(), (1, 1));
+    queue.finish(&target);
+    assert_eq!(drain(&queue), [status("a", true)]);
+}
+
+#[tokio::test]
+async fn every_push_is_taken_by_some_worker() {
+    let queue = std::sync::Arc::new(Queue::default());
+    let workers: Vec<_> = (0..16)
+        .map(|_| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                let mut done = 0;
+                while let Ok((target, _)) =
+                    tokio::time::timeout(std::time::Duration::from_secs(1), queue.take()).await
+                {
+                    done += 1;
+                    tokio::task::yield_now().await;
+                    queue.finish(&target);
+                }
+                done
+            })
+        })
+        .collect();
+    for i in 0..500 {
+        queue.push(status(&format!("e{i}"), i % 2 == 0)).unwrap();
+        if i % 7 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut done = 0;
+    for worker in workers {
+        done += worker.await.unwrap();
+    }
+    assert_eq!(done, 500);
+    assert_eq!(queue.depth(), (0, 0));
+}
