@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TRIPLE := x86_64-unknown-linux-gnu
-BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause
+BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause sluice-demo
 LAB := target/release/sluice-lab
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
@@ -31,7 +31,7 @@ lab-down: ## Remove every trace of the cluster
 	@if [ -x $(LAB) ]; then $(LAB) down; else echo "lab-down: nothing was built, nothing to remove"; fi
 
 demo: setup ## Show the main job: NAT in both families, and the race
-	@scripts/demo.sh
+	@target/release/sluice-demo
 
 test: setup ## Run all tests, short form
 	@scripts/test.sh unit kernel e2e
@@ -59,7 +59,7 @@ gen: ## Write deploy/crds from the types
 	@cargo run --quiet -p sluice-crds --bin crdgen
 
 bench: setup ## Measure, beside what one would otherwise run
-	@$(LAB) bench
+	@target/release/sluice-bench
 
 clean: lab-down ## Remove everything that was built
 	@rm -rf target

@@ -15,6 +15,7 @@ pub mod command;
 pub mod control;
 pub mod control_plane;
 pub mod credentials;
+pub mod demo;
 pub mod echo;
 pub mod error;
 pub mod evidence;
