@@ -1,0 +1,207 @@
+//! From start to exit: guards first, then the instance, then the API server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sluice_core::agent::{Action, Agent, Event, Found, KernelOp, Millis};
+use sluice_core::config::Snapshot;
+use sluice_core::entry::Body;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::dataplane::{self, DataPlane, FromKernel, Mailbox};
+use crate::identity::{self, IdentityError};
+use crate::metrics::Metrics;
+use crate::options::{HTTP_PORT, Options};
+use crate::server::{self, CallError, Server};
+use crate::{address, http};
+
+/// Why the agent cannot run. The kernel is left as it is, with its guards.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Signals, threads or sockets cannot be had.
+    #[error("the system refuses what the agent needs")]
+    System(#[from] std::io::Error),
+    /// The data plane does not start.
+    #[error("the data plane does not start: {0}")]
+    Kernel(String),
+    /// The instance cannot be told.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// There is no way to the API server.
+    #[error("no way to the API server: {0}")]
+    Server(#[from] CallError),
+    /// The thread of the data plane ended.
+    #[error("the data plane's thread ended")]
+    ThreadEnded,
+}
+
+/// What the loop works with.
+struct Running {
+    agent: Agent,
+    began: Instant,
+    server: Server,
+    mailbox: Mailbox,
+    metrics: Metrics,
+    /// The config in the kernel, for the log of what changed.
+    applied: Option<Arc<Snapshot>>,
+    applying: Option<Arc<Snapshot>>,
+}
+
+/// Runs the agent until it has nothing left to do.
+///
+/// # Errors
+/// [`RunError`] where it cannot start, or cannot go on.
+pub async fn run<P: DataPlane>(
+    options: Options,
+    open: impl FnOnce() -> Result<P, String> + Send + 'static,
+) -> Result<(), RunError> {
+    let began = Instant::now();
+    // As process 1 a signal without a handler is ignored: this comes first.
+    let terminate = signal(SignalKind::terminate())?;
+    let metrics = Metrics::default();
+    let (mailbox, mut kernel) = dataplane::start(open, metrics.clone())?;
+    let found = started(&mut kernel).await?;
+    let me = identity::instance(options.uid())?;
+    let (ipv4, ipv6) = address::pair(&options.pod_ips);
+    tracing::info!(
+        instance = %me, gateway = options.gateway, node = options.node_name, ipv4, ipv6,
+        found = found.as_ref().map(|f| f.revision.to_string()),
+        answering = found.as_ref().is_some_and(|f| f.answering), "agent starts"
+    );
+    let options = Arc::new(options);
+    let client = server::connect(options.kubeconfig.clone()).await?;
+    let (tell, events) = mpsc::channel(64);
+    let server = Server::new(&client, &options, tell, metrics.clone());
+    server.begin();
+    http::serve(binds(&options), &metrics);
+    let running = Running {
+        agent: Agent::new(&me, found),
+        began,
+        server,
+        mailbox,
+        metrics,
+        applied: None,
+        applying: None,
+    };
+    running.follow(terminate, events, kernel).await
+}
+
+async fn started(
+    kernel: &mut mpsc::UnboundedReceiver<FromKernel>,
+) -> Result<Option<Found>, RunError> {
+    loop {
+        match kernel.recv().await {
+            Some(FromKernel::Started(found)) => return found.map_err(RunError::Kernel),
+            Some(FromKernel::Answer(_) | FromKernel::Notice(_)) => {}
+            None => return Err(RunError::ThreadEnded),
+        }
+    }
+}
+
+/// Where HTTP is served.
+fn binds(options: &Options) -> Vec<SocketAddr> {
+    if options.http_bind.is_empty() {
+        let own = options.pod_ips.iter();
+        own.map(|ip| SocketAddr::new(*ip, HTTP_PORT)).collect()
+    } else {
+        options.http_bind.clone()
+    }
+}
+
+impl Running {
+    async fn follow(
+        mut self,
+        mut terminate: Signal,
+        mut events: mpsc::Receiver<Event>,
+        mut kernel: mpsc::UnboundedReceiver<FromKernel>,
+    ) -> Result<(), RunError> {
+        let mut event = Event::Tick;
+        loop {
+            if self.step(event)? {
+                return Ok(());
+            }
+            let deadline = self.agent.next_deadline();
+            event = tokio::select! {
+                // What stops the instance goes before what feeds it.
+                biased;
+                Some(()) = terminate.recv() => {
+                    tracing::info!("SIGTERM");
+                    Event::Terminate
+                }
+                told = kernel.recv() => match told {
+                    Some(FromKernel::Answer(answer)) => Event::Kernel(answer),
+                    Some(FromKernel::Notice(notice)) => Event::Notice(notice),
+                    Some(FromKernel::Started(_)) => Event::Tick,
+                    None => return Err(RunError::ThreadEnded),
+                },
+                Some(event) = events.recv() => event,
+                () = self.sleep_until(deadline) => Event::Tick,
+            };
+        }
+    }
+
+    /// Takes in one event; true: the agent has ended.
+    fn step(&mut self, event: Event) -> Result<bool, RunError> {
+        let was_applied = matches!(
+            event,
+            Event::Kernel(sluice_core::agent::KernelAnswer::Applied { .. })
+        );
+        if was_applied && let Some(snapshot) = self.applying.take() {
+            self.log_change(&snapshot);
+            self.applied = Some(snapshot);
+        }
+        let actions = self.agent.handle(self.now(), event);
+        let mut ended = false;
+        for action in actions {
+            match action {
+                Action::Kernel(op) => {
+                    if let KernelOp::Apply { snapshot, .. } = &op {
+                        self.applying = Some(Arc::clone(snapshot));
+                    }
+                    self.mailbox.send(op).map_err(|_| RunError::ThreadEnded)?;
+                }
+                Action::Exit => ended = true,
+                other => self.server.carry_out(other),
+            }
+        }
+        self.metrics.status(&self.agent.status(), self.agent.is_warm());
+        Ok(ended)
+    }
+
+    /// One line for each EIP that came or went, with both families' keys.
+    fn log_change(&self, snapshot: &Snapshot) {
+        let before = self.applied.as_deref().map(address::by_owner).unwrap_or_default();
+        let after = address::by_owner(snapshot);
+        for (uid, addresses) in before.iter().filter(|(uid, _)| !after.contains_key(*uid)) {
+            let (ipv4, ipv6) = address::pair(addresses);
+            tracing::info!(eip = %uid, ipv4, ipv6, "addresses withdrawn");
+        }
+        for (uid, addresses) in after.iter().filter(|(uid, now)| before.get(*uid) != Some(*now)) {
+            let (ipv4, ipv6) = address::pair(addresses);
+            tracing::info!(eip = %uid, ipv4, ipv6, "addresses programmed");
+        }
+        let held: Vec<_> = snapshot
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.body, Body::Addr { .. }))
+            .map(|entry| entry.body.address())
+            .collect();
+        self.metrics.config(snapshot.entries.len(), &held);
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn sleep_until(&self, deadline: Option<Millis>) {
+        match deadline {
+            Some(due) => {
+                let left = due.0.saturating_sub(self.now().0);
+                tokio::time::sleep(Duration::from_millis(left)).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
