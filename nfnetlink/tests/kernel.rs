@@ -6,6 +6,7 @@
 
 mod kernel {
     pub(crate) mod basics;
+    pub(crate) mod dumps;
     pub(crate) mod flows;
     pub(crate) mod listings;
     pub(crate) mod namespace;

@@ -241,3 +241,6 @@ fn lacking(operation: &Operation, errno: Errno) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

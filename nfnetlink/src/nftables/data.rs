@@ -43,6 +43,11 @@ impl Value {
         Self(bytes)
     }
 
+    /// The beginning of interface names (`"eth*"` in `nft`), for [`super::expr::Cmp`] only.
+    pub fn ifname_prefix(prefix: &str) -> Self {
+        Self(prefix.bytes().take(IFNAMSIZ - 1).collect())
+    }
+
     /// The fields of a concatenation, each padded to a multiple of 4 bytes.
     pub fn concat<I: IntoIterator<Item = Self>>(fields: I) -> Self {
         let mut bytes = Vec::new();
