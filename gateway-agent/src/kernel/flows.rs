@@ -1,15 +1,205 @@
 //! Which connections a change of the rules makes void.
+//!
+//! Rules are asked only when a flow begins: a flow that a rule set up lives on after the rule
+//! is gone, and one that began before a rule came passes it by. So flows are flushed, after
+//! the change is in force, and once more a little later: a packet in flight may have confirmed
+//! a flow by the old rules.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Connections to flush: those that name one of the addresses in the given place.
+use ipnet::IpNet;
+use nfnetlink::Socket;
+use nfnetlink::conntrack::{Flow, FlowFilter, L4};
+use nfnetlink::nftables::{Data, Element, TableContent, Value};
+
+use super::report::KernelError;
+
+/// Up to this many conditions the kernel is asked one by one; more, and the flows are listed.
+const ASKED: usize = 4;
+
+/// Flows to flush: those to which one of the conditions applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flush {
     /// Destination of the original direction: flows that came in to an EIP.
-    pub orig_dst: BTreeSet<IpAddr>,
+    orig_dst: BTreeSet<IpAddr>,
     /// Destination of the reply direction: flows that left with an EIP.
-    pub reply_dst: BTreeSet<IpAddr>,
+    reply_dst: BTreeSet<IpAddr>,
     /// Source of the original direction: flows that an inside address began.
-    pub orig_src: BTreeSet<IpAddr>,
+    orig_src: BTreeSet<IpAddr>,
+    /// Destination, protocol and ports of the original direction.
+    ports: BTreeSet<(IpAddr, u8, u16, u16)>,
+    /// Source prefix of the original direction with destination of the reply direction.
+    sources: BTreeSet<(IpNet, IpAddr)>,
+}
+
+impl Flush {
+    /// What a change from one table to another makes void.
+    pub fn between(old: Option<&TableContent>, new: &TableContent) -> Self {
+        let mut flush = Self::default();
+        let Some(old) = old else { return flush };
+        for v4 in [true, false] {
+            let name = |stem: &str| format!("{stem}{}", if v4 { '4' } else { '6' });
+            for element in gone(old, new, &name("own")) {
+                let address = address(&element.key, v4);
+                flush.orig_dst.extend(address);
+                flush.reply_dst.extend(address);
+            }
+            for element in gone(old, new, &name("fipin")) {
+                flush.orig_dst.extend(address(&element.key, v4));
+            }
+            for element in gone(new, old, &name("fipin")) {
+                flush.orig_dst.extend(address(&element.key, v4));
+                flush.orig_src.extend(data(&element, v4));
+            }
+            for element in gone(old, new, &name("fipout")) {
+                flush.reply_dst.extend(data(&element, v4));
+            }
+            for element in gone(new, old, &name("fipout")) {
+                flush.orig_src.extend(address(&element.key, v4));
+            }
+            for stem in ["dnat", "range", "any"] {
+                for element in gone(old, new, &name(stem)) {
+                    flush.ports.extend(ports(&element, v4));
+                }
+            }
+            for stem in ["snat", "pool"] {
+                flush.sources(old, new, &name(stem), v4);
+            }
+        }
+        flush
+    }
+
+    fn sources(&mut self, old: &TableContent, new: &TableContent, stem: &str, v4: bool) {
+        let names = old.sets.keys().filter_map(|name| {
+            let len: u8 = name.strip_prefix(stem)?.strip_prefix('_')?.parse().ok()?;
+            Some((name, len))
+        });
+        for (name, len) in names {
+            for element in gone(old, new, name) {
+                let source = address(&element.key, v4).and_then(|a| IpNet::new(a, len).ok());
+                if let (Some(source), Some(address)) = (source, data(&element, v4)) {
+                    self.sources.insert((source, address));
+                }
+            }
+        }
+    }
+
+    /// Whether there is nothing to flush.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.orig_dst.len()
+            + self.reply_dst.len()
+            + self.orig_src.len()
+            + self.ports.len()
+            + self.sources.len()
+    }
+
+    /// Flushes.
+    ///
+    /// # Errors
+    /// [`KernelError::Rules`] with the kernel's words.
+    pub(super) fn run(&self, socket: &mut Socket) -> Result<(), KernelError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let filters = self.filters();
+        if let Some(filters) = filters.filter(|filters| filters.len() <= ASKED) {
+            for filter in &filters {
+                socket.flush_flows(filter).map_err(failed)?;
+            }
+            return Ok(());
+        }
+        for flow in socket.flows(&FlowFilter::default()).map_err(failed)? {
+            if self.matches(&flow) {
+                socket.delete_flow(&flow).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The conditions as the kernel takes them; `None` where it cannot.
+    fn filters(&self) -> Option<Vec<FlowFilter>> {
+        if !self.sources.is_empty() || self.ports.iter().any(|(_, _, first, last)| first != last) {
+            return None;
+        }
+        let dst = self.orig_dst.iter().map(|a| FlowFilter::orig_dst(*a));
+        let reply = self.reply_dst.iter().map(|a| FlowFilter::reply_dst(*a));
+        let src = self.orig_src.iter().map(|a| FlowFilter::orig_src(*a));
+        let ports = self.ports.iter().map(|(address, proto, port, _)| {
+            FlowFilter::orig_dst(*address).with_orig_port(*proto, Some(*port))
+        });
+        Some(dst.chain(reply).chain(src).chain(ports).collect())
+    }
+
+    fn matches(&self, flow: &Flow) -> bool {
+        let port = match flow.orig.l4 {
+            L4::Ports { dst, .. } => Some(dst),
+            _ => None,
+        };
+        let by_port = port.is_some_and(|port| {
+            let from = (flow.orig.dst, flow.orig.proto, 0, 0);
+            let to = (flow.orig.dst, flow.orig.proto, u16::MAX, u16::MAX);
+            let mut ranges = self.ports.range(from..=to);
+            ranges.any(|(_, _, first, last)| (*first..=*last).contains(&port))
+        });
+        by_port
+            || self.orig_dst.contains(&flow.orig.dst)
+            || self.reply_dst.contains(&flow.reply.dst)
+            || self.orig_src.contains(&flow.orig.src)
+            || self.sources.iter().any(|(source, address)| {
+                *address == flow.reply.dst && source.contains(&flow.orig.src)
+            })
+    }
+}
+
+fn failed(error: nfnetlink::Error) -> KernelError {
+    KernelError::Rules(error.to_string())
+}
+
+/// Elements of a set that one table has and the other has not, or has otherwise.
+fn gone(old: &TableContent, new: &TableContent, set: &str) -> Vec<Element> {
+    match (old.sets.get(set), new.sets.get(set)) {
+        (Some(old), Some(new)) => old.elements.difference(&new.elements).cloned().collect(),
+        (Some(old), None) => old.elements.iter().cloned().collect(),
+        (None, _) => Vec::new(),
+    }
+}
+
+/// The address that a key or a value begins with.
+fn address(value: &Value, v4: bool) -> Option<IpAddr> {
+    let bytes = value.as_bytes();
+    if v4 {
+        bytes.first_chunk::<4>().map(|b| Ipv4Addr::from(*b).into())
+    } else {
+        bytes.first_chunk::<16>().map(|b| Ipv6Addr::from(*b).into())
+    }
+}
+
+fn data(element: &Element, v4: bool) -> Option<IpAddr> {
+    match element.data.as_ref()? {
+        Data::Value(value) => address(value, v4),
+        Data::Verdict(_) => None,
+    }
+}
+
+/// Address, protocol and ports of an element of a map of ports.
+fn ports(element: &Element, v4: bool) -> Option<(IpAddr, u8, u16, u16)> {
+    let at = if v4 { 4 } else { 16 };
+    let proto = *element.key.as_bytes().get(at)?;
+    let port = |value: &Value| {
+        let bytes = value.as_bytes().get(at + 4..)?;
+        bytes.first_chunk::<2>().map(|b| u16::from_be_bytes(*b))
+    };
+    let first = port(&element.key).unwrap_or(0);
+    let last = match &element.key_end {
+        Some(end) => port(end)?,
+        None if first == 0 => u16::MAX,
+        None => first,
+    };
+    Some((address(&element.key, v4)?, proto, first, last))
 }

@@ -1,0 +1,286 @@
+//! The data plane: what the kernel of this network namespace holds.
+//!
+//! [`Kernel`] is the only door. It blocks, and works in the network namespace of the thread
+//! that opened it: give it a thread of its own.
+//!
+//! Order up: guard tables, routes and rules, addresses, forwarding; then the caller
+//! announces. Order down: the reverse.
+
+mod converge;
+mod devconf;
+mod flows;
+mod report;
+mod routing;
+mod rtnl;
+mod ruleset;
+mod settings;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use nfnetlink::Socket;
+use sluice_core::config::Snapshot;
+use sluice_core::entry::Entry;
+use sluice_core::identity::Revision;
+
+use converge::Network;
+pub use flows::Flush;
+pub use report::{
+    Applied, Conflict, Inspection, KernelError, KernelOptions, Problem, ProblemKind, Rejected,
+    Stamp, Unusable, UnusableReason, UplinkState,
+};
+use ruleset::{Built, Origin};
+use settings::Settings;
+use tables::{Refused, Tables};
+
+/// How many rounds of refusals one apply takes: each leaves out at least one entry more.
+const ROUNDS: usize = 256;
+
+/// The data plane of this network namespace.
+#[derive(Debug)]
+pub struct Kernel {
+    options: KernelOptions,
+    tables: Tables,
+    network: Network,
+    flows: Socket,
+    applied: Option<Held>,
+}
+
+/// What was applied.
+#[derive(Debug)]
+struct Held {
+    settings: Settings,
+    built: Built,
+    stamp: Stamp,
+}
+
+impl Kernel {
+    /// Opens the data plane of the calling thread's network namespace. Changes nothing.
+    ///
+    /// # Errors
+    /// [`KernelError`] where a socket cannot be opened.
+    pub fn open(options: KernelOptions) -> Result<Self, KernelError> {
+        Ok(Self {
+            tables: Tables::open(options.ownership)?,
+            network: Network::open()?,
+            flows: Socket::open().map_err(|error| KernelError::Rules(error.to_string()))?,
+            applied: None,
+            options,
+        })
+    }
+
+    /// Makes a network namespace safe that has no rules of ours: nothing is forwarded and no
+    /// interface but the pod's own answers for addresses. Where our rules are, nothing
+    /// changes. Call it at process start, before anything else. Returns whether guards were
+    /// put up.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub fn guard(&mut self) -> Result<bool, KernelError> {
+        if self.tables.stamp()?.is_some() {
+            return Ok(false);
+        }
+        self.stand_guard()?;
+        Ok(true)
+    }
+
+    fn stand_guard(&mut self) -> Result<(), KernelError> {
+        match self.tables.make(&ruleset::guard(&self.options)) {
+            Ok(_) => Ok(()),
+            Err(Refused::Other(error)) => Err(error),
+            Err(Refused::Element { set, error, .. }) => {
+                Err(KernelError::Rules(format!("set {set}: {error}")))
+            }
+        }
+    }
+
+    /// What our tables say was applied last, by this process or one before it.
+    ///
+    /// # Errors
+    /// [`KernelError::Rules`].
+    pub fn stamp(&mut self) -> Result<Option<Stamp>, KernelError> {
+        self.tables.stamp()
+    }
+
+    /// Makes the kernel hold a config: rules in one transaction, then routes, and where
+    /// `holding` the addresses and forwarding. Touches only what differs, so it is
+    /// idempotent, and adopts what an earlier process left. Entries that the kernel refuses
+    /// are left out, with what needs them, and reported.
+    ///
+    /// # Errors
+    /// [`KernelError::Settings`] before anything is changed; others where what no entry is
+    /// to blame for fails. The rules are then the old ones or the new ones, never a mixture.
+    pub fn apply(
+        &mut self,
+        snapshot: &Snapshot,
+        revision: &Revision,
+        holding: bool,
+    ) -> Result<Applied, KernelError> {
+        let settings = Settings::parse(&snapshot.settings)?;
+        let stamp = Stamp {
+            revision: revision.clone(),
+            digest: snapshot.digest.to_string(),
+            holding,
+        };
+        let mut refused: BTreeMap<Origin, String> = BTreeMap::new();
+        let mut changed = 0;
+        let before = self.tables.inet()?.cloned();
+        for _ in 0..ROUNDS {
+            let built = ruleset::build(
+                &settings,
+                &snapshot.entries,
+                &self.options,
+                &stamp,
+                &refused,
+            );
+            // Addresses that go, go before their rules.
+            changed += self
+                .network
+                .withdraw(&settings, &built.addresses, holding, &self.options)?;
+            match self.tables.make(&built.ruleset) {
+                Ok(objects) => changed += objects,
+                Err(Refused::Other(error)) => return Err(error),
+                Err(Refused::Element {
+                    family,
+                    set,
+                    keys,
+                    error,
+                }) => {
+                    let origins = keys.iter().filter_map(|key| built.origin(family, &set, key));
+                    // Where the kernel does not name the element the youngest goes first.
+                    let Some(origin) = origins.max() else {
+                        return Err(KernelError::Rules(format!("set {set}: {error}")));
+                    };
+                    refused.insert(origin, error);
+                    continue;
+                }
+            }
+            let outcome = self
+                .network
+                .converge(&settings, &built.addresses, holding)?;
+            changed += outcome.changed;
+            let mut again = false;
+            for (address, error) in outcome.refused {
+                if let Some(origin) = built.address_origin(address) {
+                    again |= refused.insert(origin, error).is_none();
+                }
+            }
+            if again {
+                continue;
+            }
+            let flush = Flush::between(before.as_ref(), &built.ruleset.inet);
+            flush.run(&mut self.flows)?;
+            let rejected = rejections(&snapshot.entries, &built.rejected);
+            self.applied = Some(Held {
+                settings,
+                built,
+                stamp: stamp.clone(),
+            });
+            return Ok(Applied {
+                stamp,
+                rejected,
+                changed,
+                flush_again: (!flush.is_empty()).then_some(flush),
+            });
+        }
+        Err(KernelError::Rules(format!(
+            "the kernel refused entries in each of {ROUNDS} rounds"
+        )))
+    }
+
+    /// Flushes connections once more; see [`Applied::flush_again`].
+    ///
+    /// # Errors
+    /// [`KernelError::Rules`].
+    pub fn flush(&mut self, flush: &Flush) -> Result<(), KernelError> {
+        flush.run(&mut self.flows)
+    }
+
+    /// All that the instance answers for when it holds: EIPs, and the LAN's next hops.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let Some(held) = &self.applied else {
+            return Vec::new();
+        };
+        let next_hops = held.settings.lan_addresses.iter().map(ipnet::IpNet::addr);
+        held.built.addresses.keys().copied().chain(next_hops).collect()
+    }
+
+    /// Compares the kernel with what was applied last. Cheap enough for once a second with
+    /// ten thousand addresses.
+    ///
+    /// # Errors
+    /// [`KernelError::NotApplied`]; others where the kernel cannot be asked.
+    pub fn inspect(&mut self) -> Result<Inspection, KernelError> {
+        let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
+        let holding = held.stamp.holding;
+        let mut inspection =
+            self.network
+                .inspect(&held.settings, &held.built.addresses, holding)?;
+        let drift = self.tables.drift(&held.built.ruleset)?;
+        inspection.drift.extend(drift);
+        let foreign = self.tables.foreign_chains()?;
+        if !foreign.is_empty() {
+            let list: Vec<&str> = foreign.iter().take(5).map(String::as_str).collect();
+            inspection.problems.push(Problem {
+                kind: ProblemKind::ForeignRules,
+                message: format!(
+                    "other base chains stand in this network namespace and may drop or translate \
+                     packets: {}; remove them",
+                    list.join(", ")
+                ),
+                blocking: false,
+            });
+        }
+        Ok(inspection)
+    }
+
+    /// Mends what [`Kernel::inspect`] found; returns how many things were changed.
+    ///
+    /// # Errors
+    /// [`KernelError::NotApplied`]; others as [`Kernel::apply`].
+    pub fn repair(&mut self) -> Result<usize, KernelError> {
+        let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
+        let mut changed = match self.tables.make(&held.built.ruleset) {
+            Ok(changed) => changed,
+            Err(Refused::Other(error)) => return Err(error),
+            Err(Refused::Element { set, error, .. }) => {
+                return Err(KernelError::Rules(format!("set {set}: {error}")));
+            }
+        };
+        let outcome = self.network.converge(
+            &held.settings,
+            &held.built.addresses,
+            held.stamp.holding,
+        )?;
+        changed += outcome.changed;
+        Ok(changed)
+    }
+
+    /// Takes everything down: addresses first, then forwarding, routes and rules; a guard
+    /// that forwards nothing stays. After it the instance answers for nothing.
+    ///
+    /// # Errors
+    /// [`KernelError`]; it may be called again.
+    pub fn clear(&mut self) -> Result<(), KernelError> {
+        let next_hops = self.applied.as_ref().map(|held| held.settings.clone());
+        self.network.clear(next_hops.as_ref(), &self.options)?;
+        self.stand_guard()?;
+        self.applied = None;
+        Ok(())
+    }
+}
+
+fn rejections(entries: &[Entry], rejected: &BTreeMap<Origin, String>) -> Vec<Rejected> {
+    rejected
+        .iter()
+        .filter_map(|(origin, error)| {
+            entries.get(*origin).map(|entry| Rejected {
+                key: entry.key(),
+                digest: entry.digest(),
+                error: error.clone(),
+            })
+        })
+        .collect()
+}

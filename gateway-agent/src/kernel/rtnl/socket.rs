@@ -1,0 +1,265 @@
+//! The route netlink socket.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nfnetlink::wire::{
+    Messages, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+    sockopt,
+};
+
+use super::Request;
+
+/// Multicast groups as bits (`RTMGRP_*`, `linux/rtnetlink.h`).
+pub mod groups {
+    /// `RTMGRP_LINK`.
+    pub const LINK: u32 = 1;
+    /// `RTMGRP_NEIGH`.
+    pub const NEIGH: u32 = 4;
+    /// `RTMGRP_IPV4_IFADDR`.
+    pub const IPV4_ADDRESS: u32 = 0x10;
+    /// `RTMGRP_IPV4_ROUTE`.
+    pub const IPV4_ROUTE: u32 = 0x40;
+    /// `RTMGRP_IPV4_RULE`.
+    pub const IPV4_RULE: u32 = 0x80;
+    /// `RTMGRP_IPV6_IFADDR`.
+    pub const IPV6_ADDRESS: u32 = 0x100;
+    /// `RTMGRP_IPV6_ROUTE`.
+    pub const IPV6_ROUTE: u32 = 0x400;
+    /// Group 19, `RTNLGRP_IPV6_RULE`.
+    pub const IPV6_RULE: u32 = 1 << 18;
+}
+
+/// Bytes of requests sent in one datagram.
+const CHUNK_BYTES: usize = 32 << 10;
+/// Requests in one datagram: their acknowledgements must fit the receive buffer.
+const CHUNK_REQUESTS: usize = 128;
+/// Bytes of the receive buffer, if allowed.
+const RECEIVE_BYTES: usize = 4 << 20;
+/// The largest datagram of the kernel.
+const DATAGRAM_BYTES: usize = 256 << 10;
+/// How often a dump is repeated that changes disturb.
+const DUMP_TRIES: usize = 16;
+
+/// A route netlink socket of the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Rtnl {
+    fd: OwnedFd,
+    seq: u32,
+    buffer: Vec<u8>,
+}
+
+impl Rtnl {
+    /// Opens a socket for requests.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open() -> io::Result<Self> {
+        Self::open_with_groups(0)
+    }
+
+    /// Opens a socket that also receives changes of the given groups.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_with_groups(groups: u32) -> io::Result<Self> {
+        let kind = SocketType::RAW;
+        let flags = SocketFlags::CLOEXEC;
+        let fd = socket_with(AddressFamily::NETLINK, kind, flags, None)?;
+        if sockopt::set_socket_recv_buffer_size_force(&fd, RECEIVE_BYTES).is_err() {
+            sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BYTES)?;
+        }
+        bind(&fd, &SocketAddrNetlink::new(0, groups))?;
+        Ok(Self {
+            fd,
+            seq: 0,
+            buffer: vec![0; DATAGRAM_BYTES],
+        })
+    }
+
+    /// Sends requests and returns the kernel's answer to each, in order.
+    ///
+    /// # Errors
+    /// Only where sending or receiving fails: what the kernel refuses is in the list.
+    pub fn send(&mut self, requests: &[Request]) -> io::Result<Vec<io::Result<()>>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut rest = requests;
+        while !rest.is_empty() {
+            let first = self.seq.wrapping_add(1);
+            let mut datagram = Vec::new();
+            let mut count = 0;
+            while let Some(request) = rest.get(count)
+                && count < CHUNK_REQUESTS
+                && datagram.len() < CHUNK_BYTES
+            {
+                self.seq = self.seq.wrapping_add(1);
+                write(&mut datagram, request, NLM_F_ACK, self.seq);
+                count += 1;
+            }
+            self.transmit(&datagram)?;
+            let mut chunk: Vec<Option<io::Result<()>>> = Vec::new();
+            chunk.resize_with(count, || None);
+            let mut missing = count;
+            while missing > 0 {
+                let len = self.receive(true)?.unwrap_or(0);
+                for message in Messages::new(self.buffer.get(..len).unwrap_or_default()) {
+                    let message = message.map_err(io::Error::other)?;
+                    if message.kind != NLMSG_ERROR {
+                        continue;
+                    }
+                    let index = usize::try_from(message.seq.wrapping_sub(first)).ok();
+                    let slot = index.and_then(|index| chunk.get_mut(index));
+                    let Some(slot) = slot.filter(|slot| slot.is_none()) else {
+                        continue;
+                    };
+                    *slot = Some(answer(message.body));
+                    missing -= 1;
+                }
+            }
+            answers.extend(chunk.into_iter().flatten());
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Ok(answers)
+    }
+
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn send_one(&mut self, request: Request) -> io::Result<()> {
+        self.send(&[request])?.pop().unwrap_or(Ok(()))
+    }
+
+    /// Lists objects: `take` gets type and body of each. Repeats a list that changes
+    /// interrupted (`NLM_F_DUMP_INTR`).
+    ///
+    /// # Errors
+    /// The kernel's; or that changes never stopped.
+    pub fn dump<T>(
+        &mut self,
+        request: &Request,
+        take: impl Fn(u16, &[u8]) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
+        for _ in 0..DUMP_TRIES {
+            if let Some(list) = self.dump_once(request, &take)? {
+                return Ok(list);
+            }
+        }
+        Err(io::Error::other("the list changed during each of several dumps"))
+    }
+
+    fn dump_once<T>(
+        &mut self,
+        request: &Request,
+        take: &impl Fn(u16, &[u8]) -> Option<T>,
+    ) -> io::Result<Option<Vec<T>>> {
+        self.seq = self.seq.wrapping_add(1);
+        let seq = self.seq;
+        let mut datagram = Vec::new();
+        write(&mut datagram, request, NLM_F_DUMP, seq);
+        self.transmit(&datagram)?;
+        let mut list = Vec::new();
+        let mut whole = true;
+        loop {
+            let len = self.receive(true)?.unwrap_or(0);
+            for message in Messages::new(self.buffer.get(..len).unwrap_or_default()) {
+                let message = message.map_err(io::Error::other)?;
+                if message.seq != seq {
+                    continue;
+                }
+                whole &= message.flags & NLM_F_DUMP_INTR == 0;
+                match message.kind {
+                    NLMSG_DONE => return Ok(whole.then_some(list)),
+                    NLMSG_ERROR => {
+                        answer(message.body)?;
+                        return Ok(whole.then_some(list));
+                    }
+                    kind => list.extend(take(kind, message.body)),
+                }
+            }
+        }
+    }
+
+    /// Whether changes were announced since the last call; reads them away. Lost messages
+    /// count as changes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn changes(&mut self, mut take: impl FnMut(u16, &[u8])) -> io::Result<bool> {
+        let mut any = false;
+        loop {
+            match self.receive(false) {
+                Ok(None) => return Ok(any),
+                Ok(Some(len)) => {
+                    any = true;
+                    let bytes = self.buffer.get(..len).unwrap_or_default();
+                    for message in Messages::new(bytes).map_while(Result::ok) {
+                        take(message.kind, message.body);
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(ENOBUFS) => any = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn transmit(&self, datagram: &[u8]) -> io::Result<()> {
+        let kernel = SocketAddrNetlink::new(0, 0);
+        loop {
+            match sendto(&self.fd, datagram, SendFlags::empty(), &kernel) {
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn receive(&mut self, wait: bool) -> io::Result<Option<usize>> {
+        let mut flags = RecvFlags::TRUNC;
+        if !wait {
+            flags |= RecvFlags::DONTWAIT;
+        }
+        loop {
+            match recv(&self.fd, &mut self.buffer[..], flags) {
+                Ok((_, len)) => return Ok(Some(len.min(DATAGRAM_BYTES))),
+                Err(rustix::io::Errno::AGAIN) if !wait => return Ok(None),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Rtnl {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// `ENOBUFS` (`asm-generic/errno.h`).
+const ENOBUFS: i32 = 105;
+
+fn write(datagram: &mut Vec<u8>, request: &Request, flags: u16, seq: u32) {
+    let len = u32::try_from(request.body.len() + 16).unwrap_or(u32::MAX);
+    datagram.extend(len.to_ne_bytes());
+    datagram.extend(request.kind.to_ne_bytes());
+    datagram.extend((request.flags | flags | NLM_F_REQUEST).to_ne_bytes());
+    datagram.extend(seq.to_ne_bytes());
+    datagram.extend([0; 4]);
+    datagram.extend(&request.body);
+    datagram.resize(datagram.len().next_multiple_of(4), 0);
+}
+
+/// Reads `struct nlmsgerr`.
+fn answer(body: &[u8]) -> io::Result<()> {
+    let code = body.first_chunk::<4>().map(|b| i32::from_ne_bytes(*b));
+    match code {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
+        None => Err(io::Error::other("answer of the kernel is cut off")),
+    }
+}

@@ -1,0 +1,113 @@
+//! The rules that the kernel must hold, as a pure function of the config.
+//!
+//! Two tables, made and changed together: `inet sluice` translates and guards, `arp sluice`
+//! keeps interfaces from answering for addresses that are not theirs. What there is per
+//! object is an element of a map, so that a packet costs the same with one EIP and with ten
+//! thousand; what there is per gateway is a rule.
+
+mod build;
+mod chains;
+mod content;
+mod difference;
+pub mod statement;
+
+use nfnetlink::nftables::{Family, TableContent, TableId, Value, userdata};
+use sluice_core::identity::{Revision, Uid};
+
+pub use build::{Built, build};
+pub use chains::guard;
+pub use content::{Contents, Filled, Origin};
+pub use difference::{Change, difference};
+
+use super::report::Stamp;
+
+#[cfg(test)]
+mod tests;
+
+/// Name of both tables.
+pub const TABLE: &str = "sluice";
+/// The set whose elements say what was applied.
+pub const STAMP: &str = "stamp";
+
+/// `ct mark`: the flow began outside; the low byte is the number of its uplink.
+pub const FROM_OUTSIDE: u32 = 0x100;
+/// `ct mark`: the flow began inside; the low byte is the number of the uplink it leaves by.
+pub const FROM_INSIDE: u32 = 0x200;
+/// Where a flow began.
+pub const ORIGIN_MASK: u32 = 0x300;
+/// The part of `ct mark` that chooses the routing table.
+pub const UPLINK_MASK: u32 = 0xff;
+/// The packet mark that chooses the LAN's routing table.
+pub const LAN_MARK: u32 = 0xfe;
+
+/// Both tables with all that they hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruleset {
+    /// `inet sluice`.
+    pub inet: TableContent,
+    /// `arp sluice`.
+    pub arp: TableContent,
+}
+
+impl Ruleset {
+    /// The tables, in the order in which they are made.
+    pub fn tables(&self) -> [&TableContent; 2] {
+        [&self.arp, &self.inet]
+    }
+
+    /// What the tables say was applied.
+    pub fn stamp(&self) -> Option<Stamp> {
+        stamp_of(&self.inet)
+    }
+}
+
+/// The table that translates and guards.
+pub fn inet_id() -> TableId {
+    TableId::new(Family::Inet, TABLE)
+}
+
+/// The table that keeps interfaces silent.
+pub fn arp_id() -> TableId {
+    TableId::new(Family::Arp, TABLE)
+}
+
+/// What the table `inet sluice` says was applied; `None` where it says nothing.
+pub fn stamp_of(inet: &TableContent) -> Option<Stamp> {
+    let elements = &inet.sets.get(STAMP)?.elements;
+    let text = |number: u32| {
+        let key = Value::u32(number);
+        let element = elements.iter().find(|element| element.key == key)?;
+        userdata::comment_of(&element.userdata)
+    };
+    Some(Stamp {
+        revision: Revision {
+            uid: Uid::new(text(StampField::Uid.number())?),
+            generation: text(StampField::Generation.number())?.parse().ok()?,
+        },
+        digest: text(StampField::Digest.number())?,
+        holding: text(StampField::Role.number())? == HOLDER,
+    })
+}
+
+/// The elements of the set [`STAMP`]: each says one thing in its comment.
+#[derive(Clone, Copy)]
+enum StampField {
+    Uid,
+    Generation,
+    Digest,
+    Role,
+}
+
+impl StampField {
+    fn number(self) -> u32 {
+        match self {
+            Self::Uid => 1,
+            Self::Generation => 2,
+            Self::Digest => 3,
+            Self::Role => 4,
+        }
+    }
+}
+
+const HOLDER: &str = "holder";
+const STANDBY: &str = "standby";

@@ -1,0 +1,374 @@
+//! The chains: the same for every gateway with these interfaces, whatever its entries.
+//!
+//! A packet's way: `silence_in` (neighbour discovery) → `premark` (which uplink) → `dstnat` →
+//! `hairmark` (inside to inside) → `input` or `forward` → `srcnat` → `leak`.
+
+use std::net::IpAddr;
+
+use nfnetlink::nftables::expr::ct_state;
+use nfnetlink::nftables::{
+    BaseChain, Chain, ChainKind, Family, Hook, Policy, Rule, Table, TableContent,
+};
+
+use super::statement::{End, Ip, SourceKey, Way, rule};
+use super::{
+    FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, TABLE, UPLINK_MASK,
+};
+use crate::kernel::report::KernelOptions;
+use crate::kernel::settings::Settings;
+
+/// `NF_IP_PRI_RAW - 50`: before conntrack.
+const BEFORE_CONNTRACK: i32 = -350;
+/// `NF_IP_PRI_MANGLE`, `NF_IP_PRI_NAT_DST`, `NF_IP_PRI_FILTER`, `NF_IP_PRI_NAT_SRC`.
+const MANGLE: i32 = -150;
+const DSTNAT: i32 = -100;
+const FILTER: i32 = 0;
+const SRCNAT: i32 = 100;
+/// After every other hook.
+const LAST: i32 = 300;
+
+/// ICMP types (RFC 792) and ICMPv6 types (RFC 4443, RFC 4861).
+const REDIRECT: u8 = 5;
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST6: u8 = 128;
+const NEIGHBOR_SOLICIT: u8 = 135;
+const NEIGHBOR_ADVERT: u8 = 136;
+const REDIRECT6: u8 = 137;
+/// Errors: unreachable, time exceeded, parameter problem; and in IPv6 packet too big.
+pub const ERRORS4: [u8; 3] = [3, 11, 12];
+pub const ERRORS6: [u8; 4] = [1, 2, 3, 4];
+/// Neighbour solicitations and advertisements, and the queries of MLD.
+pub const NEIGHBOUR6: [u8; 3] = [130, NEIGHBOR_SOLICIT, NEIGHBOR_ADVERT];
+
+/// A map of sources: its name and how it is looked up; longest prefix first.
+pub struct SourceMap {
+    pub ip: Ip,
+    pub key: SourceKey,
+    /// Source to EIP.
+    pub snat: String,
+    /// Source to mark.
+    pub mark: String,
+}
+
+fn chain(name: &str, kind: ChainKind, hook: Hook, priority: i32, policy: Policy) -> Chain {
+    Chain {
+        name: name.to_owned(),
+        base: Some(BaseChain {
+            kind,
+            hook,
+            priority,
+            policy,
+            devices: std::collections::BTreeSet::new(),
+        }),
+        userdata: Vec::new(),
+    }
+}
+
+fn filter(name: &str, hook: Hook, priority: i32, policy: Policy) -> Chain {
+    chain(name, ChainKind::Filter, hook, priority, policy)
+}
+
+/// Puts the chains into the table `inet`.
+pub fn inet(
+    table: &mut TableContent,
+    settings: &Settings,
+    options: &KernelOptions,
+    sources: &[SourceMap],
+) {
+    let lan = settings.lan.as_str();
+    silence(table);
+    premark(table, settings, sources);
+    table.chain(
+        chain("dstnat", ChainKind::Nat, Hook::Prerouting, DSTNAT, Policy::Accept),
+        Ip::BOTH.into_iter().flat_map(dstnat),
+    );
+    table.chain(
+        filter("hairmark", Hook::Prerouting, DSTNAT + 1, Policy::Accept),
+        [
+            rule()
+                .interface(Way::In, lan)
+                .ct_state(ct_state::NEW)
+                .ct_status_dnat()
+                .set_ct_mark(FROM_INSIDE | LAN_MARK)
+                .done(),
+            rule()
+                .interface(Way::In, lan)
+                .ct_state(ct_state::NEW)
+                .ct_status_dnat()
+                .set_mark(LAN_MARK)
+                .done(),
+        ],
+    );
+    input(table, settings, options);
+    forward(table);
+    outroute(table);
+    srcnat(table, settings, options, sources);
+    leak(table, lan);
+}
+
+fn silence(table: &mut TableContent) {
+    table.chain(
+        filter("silence_in", Hook::Prerouting, BEFORE_CONNTRACK, Policy::Accept),
+        [rule()
+            .nd_target_elsewhere(NEIGHBOR_SOLICIT, Way::In, "held6", "answers6")
+            .drop()],
+    );
+    table.chain(
+        filter("silence_out", Hook::Output, BEFORE_CONNTRACK, Policy::Accept),
+        [
+            rule()
+                .nd_target_elsewhere(NEIGHBOR_ADVERT, Way::Out, "held6", "answers6")
+                .drop(),
+            // Redirects name inside addresses when a flow goes back the way it came.
+            rule().icmp_type(Ip::V6, REDIRECT6).drop(),
+            rule().icmp_type(Ip::V4, REDIRECT).drop(),
+        ],
+    );
+}
+
+fn premark(table: &mut TableContent, settings: &Settings, sources: &[SourceMap]) {
+    let lan = settings.lan.as_str();
+    table.chain(
+        filter("premark", Hook::Prerouting, MANGLE, Policy::Accept),
+        [
+            rule().ct_state(ct_state::NEW).jump("setup"),
+            rule()
+                .interface(Way::In, lan)
+                .set_mark_from_ct(UPLINK_MASK)
+                .done(),
+        ],
+    );
+    let mut setup: Vec<Rule> = settings
+        .uplinks
+        .iter()
+        .map(|uplink| {
+            rule()
+                .interface(Way::In, &uplink.interface)
+                .set_ct_mark(FROM_OUTSIDE | u32::from(uplink.number))
+                .returns()
+        })
+        .collect();
+    setup.push(rule().not_interface(Way::In, lan).returns());
+    setup.push(rule().set_ct_mark(FROM_INSIDE).done());
+    for ip in Ip::BOTH {
+        setup.push(
+            rule()
+                .set_ct_mark_by_source(ip, &SourceKey::WHOLE, &ip.name("fipmark"))
+                .returns(),
+        );
+    }
+    for map in sources {
+        setup.push(
+            rule()
+                .set_ct_mark_by_source(map.ip, &map.key, &map.mark)
+                .returns(),
+        );
+    }
+    table.chain(Chain::regular("setup"), setup);
+}
+
+fn dstnat(ip: Ip) -> [Rule; 4] {
+    [
+        rule().dnat_by_address(ip, &ip.name("fipin")).done(),
+        rule().dnat_by_port(ip, &ip.name("dnat"), true).done(),
+        rule().dnat_by_port(ip, &ip.name("range"), false).done(),
+        rule().dnat_by_protocol(ip, &ip.name("any")).done(),
+    ]
+}
+
+fn input(table: &mut TableContent, settings: &Settings, options: &KernelOptions) {
+    let mut base = vec![rule().interface_in(Way::In, "guarded").jump("guarded")];
+    for ip in Ip::BOTH {
+        // An EIP is local here, but only its uplink and the LAN may speak to it.
+        base.push(
+            rule()
+                .not_interface(Way::In, "lo")
+                .address_in(ip, End::Destination, &ip.name("own"))
+                .drop(),
+        );
+    }
+    table.chain(filter("input", Hook::Input, FILTER, Policy::Accept), base);
+
+    let mut guarded = vec![
+        rule().icmp_type_in(Ip::V6, "neighbour6").accept(),
+        rule().icmp_type(Ip::V6, REDIRECT6).drop(),
+        rule().icmp_type(Ip::V4, REDIRECT).drop(),
+        rule()
+            .ct_state(ct_state::ESTABLISHED | ct_state::RELATED)
+            .accept(),
+        rule().ct_state(ct_state::INVALID).drop(),
+    ];
+    if !settings.ping_eips {
+        for (ip, kind) in [(Ip::V4, ECHO_REQUEST), (Ip::V6, ECHO_REQUEST6)] {
+            guarded.push(
+                rule()
+                    .icmp_type(ip, kind)
+                    .address_in(ip, End::Destination, &ip.name("own"))
+                    .drop(),
+            );
+        }
+    }
+    guarded.extend([
+        rule().icmp_type(Ip::V4, ECHO_REQUEST).accept(),
+        rule().icmp_type(Ip::V6, ECHO_REQUEST6).accept(),
+        rule().icmp_type_in(Ip::V4, "errors4").accept(),
+        rule().icmp_type_in(Ip::V6, "errors6").accept(),
+    ]);
+    if settings.lan == options.pod_interface {
+        // The LAN is also the agent's own interface: what is for the pod itself passes.
+        for ip in Ip::BOTH {
+            guarded.push(
+                rule()
+                    .interface(Way::In, &settings.lan)
+                    .address_in(ip, End::Destination, &ip.name("pod"))
+                    .accept(),
+            );
+        }
+    }
+    guarded.push(rule().drop());
+    table.chain(Chain::regular("guarded"), guarded);
+}
+
+fn forward(table: &mut TableContent) {
+    table.chain(
+        filter("forward", Hook::Forward, FILTER, Policy::Drop),
+        [
+            rule()
+                .ct_state(ct_state::INVALID | ct_state::UNTRACKED)
+                .drop(),
+            rule().path_vmap("paths").done(),
+        ],
+    );
+    // Into the LAN goes only what was asked for from inside, or what a rule translated.
+    table.chain(
+        Chain::regular("inward"),
+        [
+            rule().ct_direction(true).accept(),
+            rule().ct_status_dnat().accept(),
+            rule().drop(),
+        ],
+    );
+}
+
+fn outroute(table: &mut TableContent) {
+    let by_origin = |origin, reply| rule().ct_mark(ORIGIN_MASK, origin).ct_direction(reply);
+    // What this host itself sends for a flow (ICMP errors, answers to ping) goes where the
+    // flow's own packets of that direction go.
+    table.chain(
+        chain("outroute", ChainKind::Route, Hook::Output, MANGLE, Policy::Accept),
+        [
+            by_origin(FROM_OUTSIDE, true)
+                .set_mark_from_ct(UPLINK_MASK)
+                .done(),
+            by_origin(FROM_OUTSIDE, false).set_mark(LAN_MARK).done(),
+            by_origin(FROM_INSIDE, true).set_mark(LAN_MARK).done(),
+            by_origin(FROM_INSIDE, false)
+                .set_mark_from_ct(UPLINK_MASK)
+                .done(),
+        ],
+    );
+}
+
+fn srcnat(
+    table: &mut TableContent,
+    settings: &Settings,
+    options: &KernelOptions,
+    sources: &[SourceMap],
+) {
+    let lan = settings.lan.as_str();
+    table.chain(
+        chain("srcnat", ChainKind::Nat, Hook::Postrouting, SRCNAT, Policy::Accept),
+        [
+            rule().not_interface(Way::In, lan).accept(),
+            rule()
+                .interface(Way::Out, lan)
+                .ct_status_dnat()
+                .jump("hairpin"),
+            rule().interface_in(Way::Out, "uplinks").jump("source"),
+        ],
+    );
+    let by_fip = |ip: Ip| {
+        rule()
+            .snat_by_source(ip, &SourceKey::WHOLE, &ip.name("fipout"))
+            .done()
+    };
+    let mut hairpin = Vec::new();
+    for ip in Ip::BOTH {
+        hairpin.push(by_fip(ip));
+        // Any other client shows the gateway's own address on the LAN, so that the answer
+        // comes back here.
+        let of_family = |address: &IpAddr| address.is_ipv4() == (ip == Ip::V4);
+        let next_hops = settings.lan_addresses.iter().map(ipnet::IpNet::addr);
+        let pod = options.pod_addresses.iter().copied();
+        let own = match settings.lan == options.pod_interface {
+            true => next_hops.chain(pod).find(of_family),
+            false => next_hops.into_iter().find(of_family),
+        };
+        hairpin.push(match own {
+            Some(address) => rule().snat_to(ip, address).done(),
+            None => rule().masquerade(ip).done(),
+        });
+    }
+    table.chain(Chain::regular("hairpin"), hairpin);
+    let mut source: Vec<Rule> = Ip::BOTH.into_iter().map(by_fip).collect();
+    for map in sources {
+        source.push(rule().snat_by_source(map.ip, &map.key, &map.snat).done());
+    }
+    table.chain(Chain::regular("source"), source);
+}
+
+fn leak(table: &mut TableContent, lan: &str) {
+    let mut rules = vec![
+        rule().not_interface(Way::In, lan).accept(),
+        rule().interface_not_in(Way::Out, "uplinks").accept(),
+    ];
+    for ip in Ip::BOTH {
+        rules.push(
+            rule()
+                .address_in(ip, End::Source, &ip.name("own"))
+                .accept(),
+        );
+    }
+    rules.push(rule().drop());
+    table.chain(filter("leak", Hook::Postrouting, LAST, Policy::Accept), rules);
+}
+
+/// Puts the chains into the table `arp`.
+pub fn arp(table: &mut TableContent) {
+    table.chain(
+        filter("input", Hook::Input, FILTER, Policy::Accept),
+        [rule()
+            .arp_request()
+            .arp_elsewhere(Way::In, "held4", "answers4")
+            .drop()],
+    );
+    table.chain(
+        filter("output", Hook::Output, FILTER, Policy::Accept),
+        [rule()
+            .arp_elsewhere(Way::Out, "held4", "answers4")
+            .drop()],
+    );
+}
+
+/// The tables of an instance that has nothing to do yet, or nothing any more: nothing is
+/// forwarded, and no interface but the pod's own answers for any address.
+pub fn guard(options: &KernelOptions) -> Ruleset {
+    let mut inet = TableContent::new(Table::new(Family::Inet, TABLE));
+    inet.chain(filter("forward", Hook::Forward, FILTER, Policy::Drop), []);
+    inet.chain(
+        filter("silence_in", Hook::Prerouting, BEFORE_CONNTRACK, Policy::Accept),
+        [rule()
+            .not_interface(Way::In, &options.pod_interface)
+            .icmp_type(Ip::V6, NEIGHBOR_SOLICIT)
+            .drop()],
+    );
+    let mut arp = TableContent::new(Table::new(Family::Arp, TABLE));
+    arp.chain(
+        filter("input", Hook::Input, FILTER, Policy::Accept),
+        [rule()
+            .not_interface(Way::In, &options.pod_interface)
+            .arp_request()
+            .drop()],
+    );
+    Ruleset { inet, arp }
+}

@@ -1,0 +1,105 @@
+//! The sets and maps, and which entry each element comes from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nfnetlink::nftables::{Element, Field, Set, SetContent, Value};
+
+/// The entry, by its index in the snapshot, that an element of a set was made for.
+pub type Origin = usize;
+
+/// A set or map being filled.
+#[derive(Clone, Debug)]
+pub struct Filled {
+    set: Set,
+    elements: BTreeMap<Value, (Element, Option<Origin>)>,
+}
+
+/// Sets and maps by name.
+#[derive(Clone, Debug, Default)]
+pub struct Contents(BTreeMap<String, Filled>);
+
+/// Sizes that maps are given, so that they are made anew only rarely as they grow.
+const SIZES: [u32; 5] = [64, 1 << 10, 1 << 13, 1 << 16, 1 << 20];
+
+impl Contents {
+    /// Makes an empty set or map, unless there is one.
+    pub fn declare(&mut self, set: Set) -> &mut Filled {
+        self.0.entry(set.name.clone()).or_insert(Filled {
+            set,
+            elements: BTreeMap::new(),
+        })
+    }
+
+    /// A set of addresses, interface names and the like.
+    pub fn set(&mut self, name: String, key: &[Field]) -> &mut Filled {
+        self.declare(Set::new(name, key))
+    }
+
+    /// A map.
+    pub fn map(&mut self, name: String, key: &[Field], data: &[Field]) -> &mut Filled {
+        self.declare(Set::map(name, key, data))
+    }
+
+    /// Whether there is such a set.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Names that begin with the stem.
+    pub fn names(&self, stem: &str) -> Vec<String> {
+        let names = self.0.keys().filter(|name| name.starts_with(stem));
+        names.cloned().collect()
+    }
+
+    /// The entry that the element with this key was made for.
+    pub fn origin(&self, set: &str, key: &Value) -> Option<Origin> {
+        self.0.get(set)?.elements.get(key)?.1
+    }
+
+    /// The sets with their elements, each with room to grow.
+    pub fn finish(&self) -> BTreeMap<String, SetContent> {
+        self.0
+            .iter()
+            .map(|(name, filled)| (name.clone(), filled.finish()))
+            .collect()
+    }
+}
+
+impl Filled {
+    /// Puts an element in, for the entry with the index `origin`.
+    ///
+    /// # Errors
+    /// The entry that has the key already, with other data.
+    pub fn put(&mut self, element: Element, origin: Option<Origin>) -> Result<(), Option<Origin>> {
+        match self.elements.get(&element.key) {
+            Some((held, _)) if *held == element => Ok(()),
+            Some((_, by)) => Err(*by),
+            None => {
+                self.elements.insert(element.key.clone(), (element, origin));
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts an element in, replacing what has its key.
+    pub fn replace(&mut self, element: Element, origin: Option<Origin>) {
+        self.elements.insert(element.key.clone(), (element, origin));
+    }
+
+    fn finish(&self) -> SetContent {
+        let count = self.elements.len();
+        let size = SIZES
+            .into_iter()
+            .find(|size| usize::try_from(*size).is_ok_and(|size| count <= size))
+            .unwrap_or(u32::MAX);
+        let elements: BTreeSet<Element> = self
+            .elements
+            .values()
+            .map(|(element, _)| element.clone())
+            .collect();
+        SetContent {
+            set: self.set.clone().with_size(size),
+            elements,
+        }
+    }
+}
