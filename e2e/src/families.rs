@@ -117,4 +117,11 @@ impl NodePlan {
             ),
         }
     }
+
+    /// The address of its network card, which a power cycle does not change.
+    #[must_use]
+    pub fn mac(&self) -> String {
+        let letter = self.name.bytes().last().unwrap_or(b'a');
+        format!("02:5c:00:00:01:{letter:02x}")
+    }
 }

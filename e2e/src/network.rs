@@ -63,6 +63,9 @@ pub fn create(paths: &LabPaths, families: Families) -> Result<()> {
         );
     }
     cp.push_str("link set lan0 addrgenmode none\nlink set ext0 addrgenmode none\n");
+    // Else a bridge takes the lowest address of its ports, and its neighbours
+    // lose it whenever a node comes or goes.
+    cp.push_str("link set under0 address 02:5c:00:00:00:01\n");
     address(&mut cp, "under0", families, API, (24, 64));
     cp.push_str("link set under0 up\nlink set lan0 up\nlink set ext0 up\n");
     for host in ["router", "client"] {
@@ -138,6 +141,8 @@ pub fn create_node(
         (&node.address.0, &node.address.1),
         (24, 64),
     );
+    // A machine keeps its network card over a power cycle.
+    let _ = writeln!(text, "link set eth0 address {}", node.mac());
     text.push_str("link set eth0 up\n");
     for via in families.of(API.0, API.1) {
         let _ = writeln!(text, "route add default via {via}");

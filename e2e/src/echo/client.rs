@@ -31,7 +31,9 @@ pub fn get(url: &str, plan: &Plan, out: &mut impl Write) -> Result<()> {
         if n > 0 {
             sleep(plan.interval);
         }
-        request(&mut stream, &host, &path, out).map_err(in_words).doing(|| format!("get {url}"))?;
+        request(&mut stream, &host, &path, out)
+            .map_err(in_words)
+            .doing(|| format!("get {url}"))?;
     }
     Ok(())
 }

@@ -68,13 +68,18 @@ fn parse_v4(trie: &str) -> impl Iterator<Item = Ipv4Addr> {
     let next = trie.lines().skip(1);
     trie.lines().zip(next).filter_map(|(line, below)| {
         let address = line.trim().strip_prefix("|-- ")?;
-        below.contains("/32 host LOCAL").then(|| address.parse().ok())?
+        below
+            .contains("/32 host LOCAL")
+            .then(|| address.parse().ok())?
     })
 }
 
 fn parse_v6(table: &str) -> impl Iterator<Item = Ipv6Addr> {
     table.lines().filter_map(|line| {
-        let digits = line.split_whitespace().next().filter(|digits| digits.len() == 32)?;
+        let digits = line
+            .split_whitespace()
+            .next()
+            .filter(|digits| digits.len() == 32)?;
         let address = Ipv6Addr::from(u128::from_str_radix(digits, 16).ok()?);
         (!address.is_unicast_link_local()).then_some(address)
     })
@@ -89,9 +94,15 @@ mod tests {
         let trie = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n        \
                     +-- 10.155.30.0/24 2 0 2\n           |-- 10.155.30.1\n              /32 host LOCAL\n           \
                     |-- 10.155.30.255\n              /32 link BROADCAST\n";
-        assert_eq!(parse_v4(trie).collect::<Vec<_>>(), ["10.155.30.1".parse::<Ipv4Addr>().unwrap()]);
+        assert_eq!(
+            parse_v4(trie).collect::<Vec<_>>(),
+            ["10.155.30.1".parse::<Ipv4Addr>().unwrap()]
+        );
         let table = "fe8000000000000002fcfffffe000001 02 40 20 80 eth0\n\
                      20010db8000100000000000000000009 02 40 00 80 eth0\n\nx\n";
-        assert_eq!(parse_v6(table).collect::<Vec<_>>(), ["2001:db8:1::9".parse::<Ipv6Addr>().unwrap()]);
+        assert_eq!(
+            parse_v6(table).collect::<Vec<_>>(),
+            ["2001:db8:1::9".parse::<Ipv6Addr>().unwrap()]
+        );
     }
 }
