@@ -48,6 +48,10 @@ pub enum Kind {
 /// An object of a watched kind. Large or secret parts are left out by the edge.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the names are the kinds' names")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an Apply is boxed, a Reset is rare"
+)]
 pub enum Object {
     NATGateway(NATGateway),
     EIPPool(EIPPool),

@@ -4,6 +4,264 @@
 //! say what to write or to read. Every decision depends on the current state
 //! of the world only, so events may be lost, doubled or late, and the process
 //! may stop between any two writes.
+//!
+//! The edge drives an [`Operator`] so: [`Operator::apply`] with all events that
+//! have arrived, then [`Operator::poll`] once and carry out what it answers,
+//! then [`Operator::done`] for each action that has ended (after feeding back
+//! the objects that the server answered with). A status write is taken from the
+//! queue by [`Operator::judge`]. [`Operator::next_deadline`] says when to poll
+//! although nothing has arrived.
 
 pub mod action;
+mod addresses;
+mod announce;
+mod claims;
+mod dead;
+mod entries;
 pub mod event;
+mod gauges;
+mod history;
+mod hold;
+mod lease;
+mod publish;
+mod queue;
+mod ranges;
+mod ready;
+mod resolve;
+mod settings;
+mod site;
+mod status;
+mod subject;
+mod teardown;
+mod verdict;
+mod views;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::jiff::Timestamp;
+
+pub use gauges::Gauges;
+pub use settings::OperatorSettings;
+
+use action::{Action, Outcome, StatusWrite, Target};
+use announce::Announcer;
+use event::{Event, Key, Kind, Millis};
+use queue::Queue;
+use resolve::Views;
+use site::Site;
+use subject::Subject;
+use world::World;
+
+use crate::identity::Uid;
+
+/// The operator's decisions.
+pub struct Operator {
+    settings: OperatorSettings,
+    world: World,
+    views: Views,
+    sites: BTreeMap<Uid, Site>,
+    queue: Queue,
+    /// When a subject must be looked at again although nothing changed.
+    timers: BTreeMap<Subject, Millis>,
+    due: BTreeSet<(Millis, Subject)>,
+    /// UIDs that a live read has shown to be gone for good.
+    proven_gone: BTreeSet<Uid>,
+    /// EIPs that lack an address which another one may free.
+    starving: BTreeSet<Key>,
+    /// FIPs by gateway and inside address, the oldest first.
+    inside: BTreeMap<(Key, std::net::IpAddr), BTreeSet<(resolve::rules::Age, Key)>>,
+    /// SNATs by gateway.
+    snats: BTreeMap<Key, BTreeSet<(Kind, Key)>>,
+    /// Where an object's entries stand now.
+    placed: BTreeMap<(Kind, Key), (Uid, Uid)>,
+    /// When this leader first saw an object that has no status.
+    fresh: BTreeMap<Uid, Millis>,
+    /// When this leader first saw a claim that rests.
+    resting: BTreeMap<Uid, Millis>,
+    /// When a gateway's status was last written.
+    told: BTreeMap<Key, Millis>,
+    announcer: Announcer,
+    counters: gauges::Counters,
+}
+
+impl Operator {
+    /// An operator that knows nothing yet. A new leader starts with one.
+    #[must_use]
+    pub fn new(settings: OperatorSettings) -> Self {
+        Self {
+            settings,
+            world: World::default(),
+            views: Views::default(),
+            sites: BTreeMap::new(),
+            queue: Queue::default(),
+            timers: BTreeMap::new(),
+            due: BTreeSet::new(),
+            proven_gone: BTreeSet::new(),
+            starving: BTreeSet::new(),
+            inside: BTreeMap::new(),
+            snats: BTreeMap::new(),
+            placed: BTreeMap::new(),
+            fresh: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            told: BTreeMap::new(),
+            announcer: Announcer::default(),
+            counters: gauges::Counters::default(),
+        }
+    }
+
+    /// Takes in what the edge learned. Decides nothing: that is `poll`'s.
+    /// Idempotent; late and doubled events do no harm.
+    pub fn apply(&mut self, event: Event, now: Millis) {
+        if let Event::Apply(object) = &event {
+            // What has changed is tried again at once.
+            let (kind, key, _) = object.identity();
+            let known = self.world.version_of(kind, object.child_kind(), &key);
+            if known.is_some_and(|v| v < object.version()) {
+                self.queue.forgive(&Target::Object(kind, key.clone()));
+                self.queue.forgive(&Target::Status(kind, key));
+            }
+        }
+        if let Event::OutOfSync(_) | Event::Reset { .. } = &event {
+            let sites: Vec<Uid> = self.sites.keys().cloned().collect();
+            for site in sites {
+                self.world.mark(Subject::Site(site));
+            }
+        }
+        self.world.take(event, now);
+    }
+
+    /// Everything that is wanted now and not under way. Nothing before every
+    /// kind has been listed once.
+    pub fn poll(&mut self, now: Millis) -> Vec<Action> {
+        if !self.world.all_listed() {
+            return Vec::new();
+        }
+        while let Some((at, subject)) = self.due.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.due.remove(&(at, subject.clone()));
+            self.timers.remove(&subject);
+            self.world.mark(subject);
+        }
+        self.decide(now);
+        let mut actions = self.queue.take(now);
+        let world = &self.world;
+        let gateway = |key: &Key| world.uid_of(Kind::NATGateway, None, key);
+        let events = self
+            .announcer
+            .take(now, self.settings.announce_each, gateway);
+        actions.extend(events.into_iter().map(Action::Emit));
+        actions
+    }
+
+    /// An action has ended; objects that the server answered with were fed back before.
+    pub fn done(&mut self, target: &Target, outcome: &Outcome, now: Millis) {
+        let ended = match outcome {
+            Outcome::Done => self.queue.succeeded(target),
+            Outcome::Conflict => self.queue.failed(target, true, now),
+            Outcome::Refused(_) | Outcome::Unknown(_) => {
+                self.counters.failed += 1;
+                self.queue.failed(target, false, now)
+            }
+        };
+        let Some((subject, action)) = ended else {
+            return;
+        };
+        if *outcome == Outcome::Done {
+            self.succeeded(target, now);
+        }
+        self.site_done(&subject, &action, outcome, now);
+        self.world.mark(subject);
+        if let Target::Status(kind, key) = target {
+            self.announced(*kind, key, *outcome == Outcome::Done, now);
+        }
+        if let Target::Object(kind, key) | Target::Status(kind, key) = target {
+            // Finalizers and status share the object's resourceVersion.
+            self.world.mark(Subject::Hold(*kind, key.clone()));
+            self.world.mark(Subject::Status(*kind, key.clone()));
+        }
+    }
+
+    /// What to write into an object's status now; `None`: nothing, or not yet.
+    /// Called when the write is taken from the queue. `wall` is the wall clock,
+    /// used for `lastTransitionTime` only.
+    pub fn judge(
+        &mut self,
+        kind: Kind,
+        key: &Key,
+        now: Millis,
+        wall: Timestamp,
+    ) -> Option<StatusWrite> {
+        self.decide(now);
+        self.write_status(kind, key, now, wall)
+    }
+
+    /// When `poll` must be called again although nothing has arrived.
+    #[must_use]
+    pub fn next_deadline(&self, now: Millis) -> Option<Millis> {
+        if !self.world.all_listed() {
+            return None;
+        }
+        if !self.world.dirty.is_empty() || self.queue.has_fresh() {
+            return Some(now);
+        }
+        [
+            self.due.first().map(|(at, _)| *at),
+            self.queue.next_deadline(),
+            self.announcer.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn decide(&mut self, now: Millis) {
+        if !self.world.all_listed() {
+            return;
+        }
+        while let Some(subject) = self.world.dirty.pop_first() {
+            match &subject {
+                Subject::Pool(name) => self.decide_pool(name),
+                Subject::Gateway(key) => self.decide_gateway(key),
+                Subject::Eip(key) => self.decide_eip(key),
+                Subject::RulesOf(eip) => self.decide_rules(eip),
+                Subject::Snats(gateway) => self.decide_snats(gateway),
+                Subject::Inside(gateway, address) => self.decide_inside(gateway, *address),
+                Subject::Entries(kind, key) => self.decide_entries(*kind, key),
+                Subject::Claim(name) => self.decide_claim(name, now),
+                Subject::Site(uid) => self.decide_site(uid, now),
+                Subject::Hold(kind, key) => self.decide_hold(*kind, key),
+                Subject::Status(kind, key) => self.decide_status(*kind, key, now),
+            }
+        }
+    }
+
+    /// Looks at a subject again at the given time; the earlier of two counts.
+    fn wake(&mut self, subject: Subject, at: Millis) {
+        if let Some(old) = self.timers.get(&subject).copied() {
+            if old <= at {
+                return;
+            }
+            self.due.remove(&(old, subject.clone()));
+        }
+        self.timers.insert(subject.clone(), at);
+        self.due.insert((at, subject));
+    }
+
+    fn mark(&mut self, subject: Subject) {
+        self.world.mark(subject);
+    }
+
+    /// What a finished live read proves.
+    fn succeeded(&mut self, target: &Target, now: Millis) {
+        match target {
+            Target::Read(Kind::Lease, key) => self.lease_read(key, now),
+            Target::Read(kind @ (Kind::EIP | Kind::NATGateway), key) => {
+                self.owner_read(*kind, key);
+            }
+            _ => {}
+        }
+    }
+}

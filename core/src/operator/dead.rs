@@ -1,0 +1,157 @@
+//! Which instances surely answer for nothing any more.
+
+use std::collections::BTreeSet;
+
+use sluice_crds::GatewayInstance;
+use sluice_crds::names::ANNOTATION_DECLARE_DEAD;
+
+use super::event::{Key, PodFacts};
+use super::world::{Meta, World, cluster_key};
+use crate::identity::{InstanceId, Uid};
+
+/// What is known of a gateway's instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Instances {
+    /// Reports whose instance is dead, and why.
+    pub dead: Vec<(Key, &'static str)>,
+    /// Reports whose instance may still answer.
+    pub alive: Vec<Key>,
+    /// Pods that may run an instance that has not reported.
+    pub silent: Vec<Key>,
+    /// Pods being deleted whose instance, if any, is dead.
+    pub free_pods: Vec<Key>,
+}
+
+/// Sorts a gateway's reports and pods.
+pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
+    let declared = declared_dead(world, gateway);
+    let mut found = Instances::default();
+    let mut reported: BTreeSet<String> = BTreeSet::new();
+    let mut dead_uids: BTreeSet<String> = BTreeSet::new();
+    for key in world.reports_by_gateway.of(gateway) {
+        let Some(report) = world.reports.get(key) else {
+            continue;
+        };
+        let pod_uid = report.spec.pod_uid.clone();
+        match why_dead(world, report, declared) {
+            Some(why) => {
+                dead_uids.insert(pod_uid.clone());
+                found.dead.push((key.clone(), why));
+            }
+            None => found.alive.push(key.clone()),
+        }
+        reported.insert(pod_uid);
+    }
+    for key in world.pods_by_gateway.of(gateway) {
+        let Some(pod) = world.pods.get(key) else {
+            continue;
+        };
+        let uid = pod.uid.as_str();
+        let over =
+            dead_uids.contains(uid) || (!reported.contains(uid) && never_or_no_more(world, pod));
+        if pod.deleting && over {
+            found.free_pods.push(key.clone());
+        }
+        if !reported.contains(uid) && !never_or_no_more(world, pod) {
+            found.silent.push(key.clone());
+        }
+    }
+    found
+}
+
+/// A pod without a report whose containers run nowhere: never placed, or
+/// terminated for good.
+fn never_or_no_more(world: &World, pod: &PodFacts) -> bool {
+    let node = world.nodes.get(&cluster_key(&pod.node));
+    pod.node.is_empty()
+        || (pod.deleting && pod.containers_terminated)
+        || (pod.deleting && node.is_some_and(|n| n.out_of_service))
+}
+
+fn declared_dead<'a>(world: &'a World, gateway: &Uid) -> Option<&'a str> {
+    world
+        .gateways_by_uid
+        .get(gateway)
+        .and_then(|key| world.gateways.get(key))
+        .and_then(|g| g.meta().annotations.as_ref())
+        .and_then(|a| a.get(ANNOTATION_DECLARE_DEAD))
+        .map(String::as_str)
+}
+
+/// Why the instance that a report speaks of is dead; `None`: it may be alive.
+fn why_dead(
+    world: &World,
+    report: &GatewayInstance,
+    declared: Option<&str>,
+) -> Option<&'static str> {
+    let status = report.status.as_ref();
+    if status.is_some_and(|s| s.is_final) {
+        return Some("it has reported that it has given up");
+    }
+    let instance = status.map(|s| s.instance.as_str()).unwrap_or_default();
+    if !instance.is_empty() && declared == Some(instance) {
+        return Some("a person has declared it dead");
+    }
+    let pod = world
+        .pods
+        .get(&Key {
+            namespace: report.metadata.namespace.clone().unwrap_or_default(),
+            name: report.metadata.name.clone().unwrap_or_default(),
+        })
+        .filter(|p| p.uid.as_str() == report.spec.pod_uid);
+    if pod.is_some_and(|p| p.deleting && p.containers_terminated) {
+        return Some("the kubelet has reported its containers terminated");
+    }
+    let node = world.nodes.get(&cluster_key(&report.spec.node))?;
+    if node.out_of_service {
+        return Some("its node is out of service");
+    }
+    let booted = instance
+        .parse::<InstanceId>()
+        .is_ok_and(|i| !node.boot_id.is_empty() && i.boot_id != node.boot_id);
+    booted.then_some("its node has booted anew")
+}
+
+/// Whether the holder that a Lease names is dead: its report says so, or its pod
+/// has another instance now, or neither report nor pod is left of it.
+pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str) -> bool {
+    let Ok(id) = holder.parse::<InstanceId>() else {
+        return false;
+    };
+    let declared = declared_dead(world, gateway);
+    if declared == Some(holder) {
+        return true;
+    }
+    let report = world
+        .reports_by_gateway
+        .of(gateway)
+        .filter_map(|key| world.reports.get(key))
+        .find(|r| r.spec.pod_uid == id.pod_uid.as_str());
+    let pod = world
+        .pods_by_gateway
+        .of(gateway)
+        .filter_map(|key| world.pods.get(key))
+        .find(|p| p.uid == id.pod_uid);
+    if let Some(report) = report {
+        let told = report.status.as_ref().map(|s| s.instance.as_str());
+        if told == Some(holder) {
+            return why_dead(world, report, declared).is_some();
+        }
+        if let Some(Ok(other)) = told.map(str::parse::<InstanceId>)
+            && other.pod_uid == id.pod_uid
+        {
+            return other != id;
+        }
+    }
+    let booted = |node: &str| {
+        world
+            .nodes
+            .get(&cluster_key(node))
+            .is_some_and(|n| n.out_of_service || (!n.boot_id.is_empty() && n.boot_id != id.boot_id))
+    };
+    match (report, pod) {
+        (None, None) => true,
+        (_, Some(pod)) => never_or_no_more(world, pod) || booted(&pod.node),
+        (Some(report), None) => booted(&report.spec.node),
+    }
+}

@@ -1,0 +1,96 @@
+//! Who holds a gateway's addresses, by its Lease and this leader's own clock.
+
+use super::event::{LeaseFacts, Millis};
+use crate::identity::Term;
+
+/// Who answers for a gateway's addresses, as far as the Lease tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// No Lease, or nobody in it.
+    #[default]
+    Nobody,
+    /// The Lease has not been renewed for its whole duration.
+    Lost { instance: String, term: Term },
+    /// The Lease is alive.
+    Held { instance: String, term: Term },
+}
+
+impl Holder {
+    /// Instance and term, alive or lost.
+    pub(crate) fn named(&self) -> Option<(&str, &Term)> {
+        match self {
+            Holder::Nobody => None,
+            Holder::Lost { instance, term } | Holder::Held { instance, term } => {
+                Some((instance, term))
+            }
+        }
+    }
+}
+
+/// Measures how long a Lease has stood unchanged.
+#[derive(Debug, Default)]
+pub(crate) struct LeaseClock {
+    seen: Option<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    mark: (String, String, i64, String),
+    since: Millis,
+    /// Unchanged time counts only while the watch is in sync.
+    running: bool,
+    expired: bool,
+}
+
+impl LeaseClock {
+    /// Looks at the Lease; returns the holder and when it will expire.
+    pub(crate) fn look(
+        &mut self,
+        lease: Option<&LeaseFacts>,
+        in_sync: bool,
+        now: Millis,
+    ) -> (Holder, Option<Millis>) {
+        let Some(lease) = lease.filter(|l| !l.holder.is_empty()) else {
+            self.seen = None;
+            return (Holder::Nobody, None);
+        };
+        let mark = (
+            lease.uid.to_string(),
+            lease.holder.clone(),
+            lease.transitions,
+            lease.renew_time.clone(),
+        );
+        let seen = match &mut self.seen {
+            Some(seen) if seen.mark == mark => seen,
+            slot => slot.insert(Seen {
+                mark,
+                since: now,
+                running: in_sync,
+                expired: false,
+            }),
+        };
+        if in_sync && !seen.running && !seen.expired {
+            seen.since = now;
+        }
+        seen.running = in_sync;
+        let duration = u64::try_from(lease.duration_secs)
+            .unwrap_or_default()
+            .saturating_mul(1_000);
+        let deadline = Millis(seen.since.0.saturating_add(duration));
+        if in_sync && now >= deadline {
+            seen.expired = true;
+        }
+        let (instance, term) = (
+            lease.holder.clone(),
+            Term {
+                lease_uid: lease.uid.clone(),
+                transitions: lease.transitions,
+            },
+        );
+        if seen.expired {
+            (Holder::Lost { instance, term }, None)
+        } else {
+            (Holder::Held { instance, term }, in_sync.then_some(deadline))
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What the users' objects mean together: which are accepted, and what each asks
+//! of which gateway.
+
+pub(crate) mod allowed;
+pub(crate) mod eip;
+pub(crate) mod gateway;
+pub(crate) mod pool;
+pub(crate) mod rules;
+
+use std::collections::BTreeMap;
+
+use super::event::{Key, Kind};
+
+/// What was decided last about each object.
+#[derive(Default)]
+pub(crate) struct Views {
+    pub pools: BTreeMap<String, pool::PoolView>,
+    pub gateways: BTreeMap<Key, gateway::GatewayView>,
+    pub eips: BTreeMap<Key, eip::EipView>,
+    pub rules: BTreeMap<(Kind, Key), rules::RuleView>,
+}

@@ -1,0 +1,276 @@
+//! An EIP: its gateway, pool and families, and the addresses it has.
+
+use std::net::IpAddr;
+
+use sluice_crds::EIP;
+use sluice_crds::address::{DualAddress, parse_hosts};
+use sluice_crds::condition::Reason;
+use sluice_crds::internal::ClaimPhase;
+use sluice_crds::user::{IpFamily, IpFamilyPolicy, NamespacesFromKind};
+
+use super::super::event::Key;
+use super::super::verdict::{Resolved, Verdict, refuse};
+use super::super::world::{Meta, Record, World, gateway_of};
+use super::Views;
+use super::allowed::namespace_allowed;
+use super::pool::PoolView;
+use crate::identity::Uid;
+
+/// What was decided about an EIP.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EipView {
+    pub uid: Uid,
+    pub generation: i64,
+    pub created_secs: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// What `Accepted` says.
+    pub verdict: Verdict,
+    /// The gateway that it names.
+    pub gateway: Key,
+    /// UID of the gateway, where the EIP may use it.
+    pub gateway_uid: Option<Uid>,
+    /// Uplink of the gateway that its pool stands on.
+    pub uplink: String,
+    /// Where its addresses come from.
+    pub pool: Option<String>,
+    /// External network of the pool.
+    pub network: String,
+    /// Resolved families, the primary first.
+    pub families: Vec<IpFamily>,
+    /// Addresses asked for.
+    pub requested: DualAddress,
+    /// Addresses that it has claimed.
+    pub addresses: DualAddress,
+    /// Those of them that its gateway may program.
+    pub granted: DualAddress,
+    /// Whether addresses are still to come.
+    pub allocating: bool,
+}
+
+struct Place {
+    gateway_uid: Uid,
+    uplink: String,
+    pool: String,
+    network: String,
+    families: Vec<IpFamily>,
+    requested: DualAddress,
+}
+
+/// Decides about an EIP, all but the allocation of what it lacks.
+pub(crate) fn resolve(world: &World, views: &Views, eip: &EIP) -> EipView {
+    let key = eip.key();
+    let gateway = gateway_of(eip);
+    let mut view = EipView {
+        uid: eip.uid(),
+        generation: eip.generation(),
+        created_secs: eip.created_secs(),
+        deleting: eip.deleting(),
+        verdict: Verdict::accepted(),
+        gateway: gateway.clone(),
+        gateway_uid: None,
+        uplink: String::new(),
+        pool: eip.status.as_ref().and_then(|s| s.pool.clone()),
+        network: String::new(),
+        families: eip
+            .status
+            .as_ref()
+            .map(|s| s.ip_families.clone())
+            .unwrap_or_default(),
+        requested: DualAddress::default(),
+        addresses: DualAddress::default(),
+        granted: DualAddress::default(),
+        allocating: false,
+    };
+    match place(world, views, eip, &key, &gateway) {
+        Ok(place) => {
+            view.gateway_uid = Some(place.gateway_uid);
+            view.uplink = place.uplink;
+            view.pool = Some(place.pool);
+            view.network = place.network;
+            view.families = place.families;
+            view.requested = place.requested;
+        }
+        Err(refusal) => view.verdict = refusal,
+    }
+    for name in world.claims_by_owner.of(&view.uid) {
+        let Some(claim) = world
+            .claims
+            .get(&super::super::world::cluster_key(name))
+            .filter(|c| c.spec.phase == ClaimPhase::Bound)
+        else {
+            continue;
+        };
+        let Ok(address) = claim.spec.address.parse::<IpAddr>() else {
+            continue;
+        };
+        if !view.families.is_empty()
+            && !view
+                .families
+                .contains(&sluice_crds::address::family(address))
+        {
+            continue;
+        }
+        if view.addresses.insert(address)
+            && view
+                .gateway_uid
+                .as_ref()
+                .is_some_and(|uid| uid.as_str() == claim.spec.gateway_uid)
+        {
+            view.granted.insert(address);
+        }
+    }
+    view
+}
+
+fn place(world: &World, views: &Views, eip: &EIP, key: &Key, gateway_key: &Key) -> Resolved<Place> {
+    let named = format!("NATGateway {}/{}", gateway_key.namespace, gateway_key.name);
+    let (Some(gateway), Some(gateway_view)) = (
+        world.gateways.get(gateway_key),
+        views.gateways.get(gateway_key),
+    ) else {
+        return refuse(
+            Reason::GatewayNotFound,
+            format!("spec.gateway: {named} does not exist; create it or name another"),
+        );
+    };
+    if gateway_view.teardown {
+        return refuse(
+            Reason::GatewayNotFound,
+            format!("spec.gateway: {named} is being deleted; create it anew or name another"),
+        );
+    }
+    if !namespace_allowed(
+        world,
+        gateway.spec.allowed_namespaces.as_ref(),
+        NamespacesFromKind::Same,
+        &gateway_key.namespace,
+        &key.namespace,
+    ) {
+        return refuse(
+            Reason::NotAllowed,
+            format!(
+                "spec.gateway: {named} does not serve EIPs of namespace {}; allow it in spec.allowedNamespaces there",
+                key.namespace
+            ),
+        );
+    }
+    let status = eip.status.as_ref();
+    let pool = eip
+        .spec
+        .pool
+        .clone()
+        .or_else(|| status.and_then(|s| s.pool.clone()))
+        .or_else(|| gateway.spec.uplinks.first()?.pools.first().cloned())
+        .unwrap_or_default();
+    let Some(uplink) = gateway
+        .spec
+        .uplinks
+        .iter()
+        .find(|u| u.pools.contains(&pool))
+    else {
+        return refuse(
+            Reason::PoolNotOnGateway,
+            format!(
+                "spec.pool: EIPPool {pool} is on no uplink of {named}; add it to spec.uplinks[].pools there or name another"
+            ),
+        );
+    };
+    let Some(pool_view) = views.pools.get(&pool) else {
+        return refuse(
+            Reason::PoolNotFound,
+            format!("spec.pool: EIPPool {pool} does not exist; create it or name another"),
+        );
+    };
+    let allowed = world
+        .pools
+        .get(&super::super::world::cluster_key(&pool))
+        .and_then(|p| p.spec.allowed_namespaces.as_ref());
+    for namespace in [&key.namespace, &gateway_key.namespace] {
+        if !namespace_allowed(world, allowed, NamespacesFromKind::All, "", namespace) {
+            return refuse(
+                Reason::NotAllowed,
+                format!(
+                    "spec.pool: EIPPool {pool} may not be used by namespace {namespace}; allow it in spec.allowedNamespaces there"
+                ),
+            );
+        }
+    }
+    let requested = parse_hosts(&eip.spec.addresses)
+        .map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.addresses: {e}")))?;
+    let families = families(eip, &pool, pool_view, requested)?;
+    for address in requested.iter() {
+        if !families.contains(&sluice_crds::address::family(address)) {
+            return refuse(
+                Reason::FamilyMismatch,
+                format!(
+                    "spec.addresses: {address} is of a family that the EIP does not have; set spec.ipFamilies or spec.ipFamilyPolicy to have both"
+                ),
+            );
+        }
+    }
+    Ok(Place {
+        gateway_uid: gateway.uid(),
+        uplink: uplink.name.clone(),
+        pool,
+        network: pool_view.network.clone(),
+        families,
+        requested,
+    })
+}
+
+/// As in a Service: what is unset is resolved once, the primary stays.
+fn families(
+    eip: &EIP,
+    pool: &str,
+    view: &PoolView,
+    requested: DualAddress,
+) -> Resolved<Vec<IpFamily>> {
+    let wanted = &eip.spec.ip_families;
+    let policy = eip.spec.ip_family_policy.unwrap_or(if wanted.len() > 1 {
+        IpFamilyPolicy::RequireDualStack
+    } else {
+        IpFamilyPolicy::SingleStack
+    });
+    let resolved = eip
+        .status
+        .as_ref()
+        .map(|s| s.ip_families.as_slice())
+        .unwrap_or_default();
+    let primary = resolved
+        .first()
+        .or(wanted.first())
+        .copied()
+        .or_else(|| {
+            (requested.iter().count() == 1)
+                .then(|| requested.iter().next().map(sluice_crds::address::family))
+                .flatten()
+        })
+        .or(view.families.first().copied())
+        .unwrap_or(IpFamily::IPv4);
+    let secondary = match primary {
+        IpFamily::IPv4 => IpFamily::IPv6,
+        IpFamily::IPv6 => IpFamily::IPv4,
+    };
+    let has = |family: IpFamily| view.families.contains(&family) || resolved.contains(&family);
+    let missing = |family: IpFamily| {
+        refuse(
+            Reason::FamilyMismatch,
+            format!(
+                "spec.ipFamilies: EIPPool {pool} has no {family:?} subnet; add one there, or do not ask for {family:?}"
+            ),
+        )
+    };
+    match policy {
+        _ if !has(primary) && (policy != IpFamilyPolicy::PreferDualStack || !has(secondary)) => {
+            missing(primary)
+        }
+        IpFamilyPolicy::SingleStack => Ok(vec![primary]),
+        IpFamilyPolicy::PreferDualStack => Ok([primary, secondary]
+            .into_iter()
+            .filter(|f| has(*f))
+            .collect()),
+        IpFamilyPolicy::RequireDualStack if !has(secondary) => missing(secondary),
+        IpFamilyPolicy::RequireDualStack => Ok(vec![primary, secondary]),
+    }
+}

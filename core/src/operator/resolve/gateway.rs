@@ -1,0 +1,228 @@
+//! A gateway: its settings, and whether they resolve.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use sluice_crds::NATGateway;
+use sluice_crds::address::{InterfaceAddress, Prefix, parse_host};
+use sluice_crds::condition::Reason;
+use sluice_crds::internal::{ConfigLan, ConfigRoute, ConfigSettings, ConfigSubnet, ConfigUplink};
+use sluice_crds::user::{Lan, NamespacesFromKind};
+
+use super::super::event::Key;
+use super::super::verdict::{Resolved, Verdict, refuse};
+use super::super::world::{Meta, Record, World, attachment_key, cluster_key};
+use super::allowed::namespace_allowed;
+use crate::identity::Uid;
+
+/// What was decided about a gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GatewayView {
+    pub uid: Uid,
+    pub generation: i64,
+    pub verdict: Verdict,
+    /// Being deleted, and nothing stands in the way any more.
+    pub teardown: bool,
+    /// Being deleted, or about to be.
+    pub deleting: bool,
+    /// Inside addresses that it must hold, with their network's claim prefix.
+    pub lan: Vec<LanAddress>,
+    /// All that the agent must know but the entries; `lan.addresses` are in it
+    /// whether or not they are claimed yet.
+    pub settings: Option<ConfigSettings>,
+}
+
+/// An inside address of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LanAddress {
+    /// `lan.<namespace>.<attachment>`.
+    pub network: String,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// Decides about a gateway.
+pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
+    let key = gateway.key();
+    let deleting = gateway.deleting();
+    let used = world.eips_by_gateway.count(&key) > 0;
+    let namespace_goes = world
+        .namespace(&key.namespace)
+        .is_some_and(|n| n.terminating);
+    let mut view = GatewayView {
+        uid: gateway.uid(),
+        generation: gateway.generation(),
+        verdict: Verdict::accepted(),
+        teardown: deleting && (!used || namespace_goes),
+        deleting,
+        lan: Vec::new(),
+        settings: None,
+    };
+    let lan = match &gateway.spec.lan {
+        None => Ok((
+            ConfigLan {
+                interface: "eth0".to_owned(),
+                addresses: Vec::new(),
+                routes: Vec::new(),
+            },
+            Vec::new(),
+        )),
+        Some(lan) => resolve_lan(world, &key, lan),
+    };
+    let uplinks = resolve_uplinks(world, gateway, &key);
+    match (lan, uplinks) {
+        (Ok((lan, addresses)), (uplinks, problem)) => {
+            view.lan = addresses;
+            view.settings = Some(ConfigSettings {
+                lan,
+                uplinks,
+                ping_eips: gateway.spec.ping_eips,
+            });
+            if let Some(problem) = problem {
+                view.verdict = problem;
+            }
+        }
+        (Err(refusal), _) => view.verdict = refusal,
+    }
+    view
+}
+
+fn resolve_lan(world: &World, key: &Key, lan: &Lan) -> Resolved<(ConfigLan, Vec<LanAddress>)> {
+    let attachment = attachment_key(&lan.network_attachment, &key.namespace);
+    let named = format!(
+        "NetworkAttachmentDefinition {}/{}",
+        attachment.namespace, attachment.name
+    );
+    let Some(facts) = world.attachments.get(&attachment) else {
+        return refuse(
+            Reason::AttachmentNotFound,
+            format!(
+                "spec.lan.networkAttachment: {named} does not exist; create it or name another"
+            ),
+        );
+    };
+    let from_ipam = lan.addresses.is_empty();
+    let texts = if from_ipam {
+        &facts.gateways
+    } else {
+        &lan.addresses
+    };
+    if texts.is_empty() {
+        let why = facts
+            .error
+            .as_deref()
+            .unwrap_or("its IPAM names no gateway");
+        return refuse(
+            Reason::Invalid,
+            format!(
+                "spec.lan.addresses: not set, and {named} does not tell the pods' next hop ({why}); set spec.lan.addresses, for example 10.244.0.254/16"
+            ),
+        );
+    }
+    let mut addresses = Vec::new();
+    let mut claims = Vec::new();
+    for text in texts {
+        let parsed: InterfaceAddress = text.parse().map_err(|e| {
+            let field = if from_ipam {
+                &named
+            } else {
+                "spec.lan.addresses"
+            };
+            Verdict::refused(Reason::Invalid, format!("{field}: {e}"))
+        })?;
+        addresses.push(parsed.to_string());
+        claims.push(LanAddress {
+            network: format!("lan.{}.{}", attachment.namespace, attachment.name),
+            address: parsed.address(),
+        });
+    }
+    let mut routes = Vec::new();
+    for (i, route) in lan.routes.iter().enumerate() {
+        let invalid = |field: &str, e: &dyn std::fmt::Display| {
+            Verdict::refused(
+                Reason::Invalid,
+                format!("spec.lan.routes[{i}].{field}: {e}"),
+            )
+        };
+        let to: Prefix = route.to.parse().map_err(|e| invalid("to", &e))?;
+        let via = parse_host(&route.via).map_err(|e| invalid("via", &e))?;
+        routes.push(ConfigRoute {
+            to: to.to_string(),
+            via: via.to_string(),
+        });
+    }
+    Ok((
+        ConfigLan {
+            interface: lan.interface.clone(),
+            addresses,
+            routes,
+        },
+        claims,
+    ))
+}
+
+/// The uplinks with the subnets of the pools that exist and may be used, and
+/// what is wrong with the others.
+fn resolve_uplinks(
+    world: &World,
+    gateway: &NATGateway,
+    key: &Key,
+) -> (Vec<ConfigUplink>, Option<Verdict>) {
+    let mut problem = None;
+    let mut uplinks = Vec::new();
+    for uplink in &gateway.spec.uplinks {
+        let attachment = attachment_key(&uplink.network_attachment, &key.namespace);
+        if world.attachments.get(&attachment).is_none() {
+            problem.get_or_insert_with(|| {
+                Verdict::refused(
+                    Reason::AttachmentNotFound,
+                    format!(
+                        "spec.uplinks[{}].networkAttachment: NetworkAttachmentDefinition {}/{} does not exist; create it or name another",
+                        uplink.name, attachment.namespace, attachment.name
+                    ),
+                )
+            });
+        }
+        let mut subnets = BTreeSet::new();
+        for name in &uplink.pools {
+            let Some(pool) = world.pools.get(&cluster_key(name)) else {
+                problem.get_or_insert_with(|| {
+                    Verdict::refused(
+                        Reason::PoolNotFound,
+                        format!(
+                            "spec.uplinks[{}].pools: EIPPool {name} does not exist; create it or remove it here",
+                            uplink.name
+                        ),
+                    )
+                });
+                continue;
+            };
+            let allowed = pool.spec.allowed_namespaces.as_ref();
+            if !namespace_allowed(world, allowed, NamespacesFromKind::All, "", &key.namespace) {
+                problem.get_or_insert_with(|| {
+                    Verdict::refused(
+                        Reason::NotAllowed,
+                        format!(
+                            "spec.uplinks[{}].pools: EIPPool {name} may not be used by namespace {}; allow it in spec.allowedNamespaces there",
+                            uplink.name, key.namespace
+                        ),
+                    )
+                });
+                continue;
+            }
+            subnets.extend(pool.spec.subnets.iter().map(|s| ConfigSubnet {
+                cidr: s.cidr.clone(),
+                gateway: s.gateway.clone(),
+            }));
+        }
+        let own = uplink.address.clone().unwrap_or_default();
+        uplinks.push(ConfigUplink {
+            name: uplink.name.clone(),
+            interface: uplink.interface.clone(),
+            subnets: subnets.into_iter().collect(),
+            ipv4: own.ipv4,
+            ipv6: own.ipv6,
+        });
+    }
+    (uplinks, problem)
+}

@@ -1,0 +1,421 @@
+//! FIP, DNAT and SNAT: which of those on one EIP are accepted, and what each
+//! asks of the kernel.
+
+use sluice_crds::address::{DualAddress, Prefix, parse_hosts};
+use sluice_crds::condition::Reason;
+use sluice_crds::names::FINALIZER_PROGRAMMED;
+use sluice_crds::user::{DNATSpec, FIPSpec, Ports, Protocol, SNATSpec};
+
+use super::super::event::{Key, Kind};
+use super::super::verdict::{Resolved, Verdict, refuse};
+use super::super::world::{Meta, Record, World};
+use super::Views;
+use super::allowed::target_allowed;
+use super::eip::EipView;
+use crate::identity::Uid;
+
+/// Age of an object: the older of two in conflict wins.
+pub(crate) type Age = (i64, String, String, Kind);
+
+/// What a rule asks, whatever addresses its EIP has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The whole address.
+    Fip(DualAddress),
+    /// Some ports.
+    Dnat {
+        protocols: Vec<Protocol>,
+        ports: Ports,
+        target: DualAddress,
+        target_ports: Ports,
+    },
+    /// What prefixes send out.
+    Snat(Vec<Prefix>),
+}
+
+/// What was decided about a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RuleView {
+    pub uid: Uid,
+    pub generation: i64,
+    pub created_secs: i64,
+    pub age: Age,
+    pub deleting: bool,
+    /// The EIP that it names.
+    pub eip: Key,
+    /// The gateway that the EIP names.
+    pub gateway: Option<Key>,
+    /// What the rule and its EIP allow.
+    pub own: Verdict,
+    /// What another rule of the gateway takes away.
+    pub conflict: Option<Verdict>,
+    /// What it asks, where that can be read.
+    pub ask: Option<Ask>,
+}
+
+impl RuleView {
+    /// What `Accepted` says.
+    pub(crate) fn verdict(&self) -> &Verdict {
+        match &self.conflict {
+            Some(conflict) if self.own.ok => conflict,
+            _ => &self.own,
+        }
+    }
+
+    /// Whether it takes part in the gateway at all.
+    pub(crate) fn competes(&self) -> bool {
+        self.own.ok && !self.deleting
+    }
+}
+
+/// A rule's metadata and spec, of whatever kind.
+struct Raw {
+    view: RuleView,
+    ask: Resolved<Ask>,
+    finalized: bool,
+}
+
+fn raw<T: Meta + Record>(kind: Kind, rule: &T, eip: &Key, ask: Resolved<Ask>) -> Raw {
+    let key = rule.key();
+    Raw {
+        finalized: rule.finalizers().iter().any(|f| f == FINALIZER_PROGRAMMED),
+        view: RuleView {
+            uid: rule.uid(),
+            generation: rule.generation(),
+            created_secs: rule.created_secs(),
+            age: (rule.created_secs(), key.namespace, key.name, kind),
+            deleting: rule.deleting(),
+            eip: eip.clone(),
+            gateway: None,
+            own: Verdict::accepted(),
+            conflict: None,
+            ask: None,
+        },
+        ask,
+    }
+}
+
+fn fip(spec: &FIPSpec) -> Resolved<Ask> {
+    parse_hosts(&spec.target.ips)
+        .map(Ask::Fip)
+        .map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.target.ips: {e}")))
+}
+
+fn dnat(spec: &DNATSpec) -> Resolved<Ask> {
+    let ports = |field: &str, value: &_| {
+        Ports::from_field(value).ok_or_else(|| {
+            Verdict::refused(
+                Reason::Invalid,
+                format!("spec.{field}: not a port or a range of ports: write 8080 or \"8000-8099\", 1 to 65535"),
+            )
+        })
+    };
+    let outside = ports("ports", &spec.ports)?;
+    let inside = match &spec.target_ports {
+        Some(field) => ports("targetPorts", field)?,
+        None => outside,
+    };
+    if inside.count() != outside.count() {
+        return refuse(
+            Reason::Invalid,
+            format!(
+                "spec.targetPorts: {inside} are not as many ports as spec.ports {outside}; make the ranges equally long"
+            ),
+        );
+    }
+    let [target] = spec.targets.as_slice() else {
+        return refuse(
+            Reason::Invalid,
+            format!(
+                "spec.targets: {} targets; exactly one is supported",
+                spec.targets.len()
+            ),
+        );
+    };
+    let target = parse_hosts(&target.ips)
+        .map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.targets[0].ips: {e}")))?;
+    let mut protocols = spec.protocols.clone();
+    protocols.sort_unstable();
+    protocols.dedup();
+    Ok(Ask::Dnat {
+        protocols,
+        ports: outside,
+        target,
+        target_ports: inside,
+    })
+}
+
+fn snat(spec: &SNATSpec) -> Resolved<Ask> {
+    let mut prefixes = Vec::new();
+    for (i, source) in spec.sources.iter().enumerate() {
+        let prefix: Prefix = source
+            .parse()
+            .map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.sources[{i}]: {e}")))?;
+        if !prefixes.contains(&prefix) {
+            prefixes.push(prefix);
+        }
+    }
+    Ok(Ask::Snat(prefixes))
+}
+
+/// Decides about all rules that name one EIP: the oldest first, each against
+/// the accepted ones before it. What rules of other EIPs take away is decided
+/// per gateway.
+pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Key), RuleView)> {
+    let mut rules: Vec<((Kind, Key), Raw)> = world
+        .rules_by_eip
+        .of(eip)
+        .filter_map(|(kind, key)| {
+            let raw = match kind {
+                Kind::FIP => world
+                    .fips
+                    .get(key)
+                    .map(|r| raw(*kind, r, eip, fip(&r.spec))),
+                Kind::DNAT => world
+                    .dnats
+                    .get(key)
+                    .map(|r| raw(*kind, r, eip, dnat(&r.spec))),
+                Kind::SNAT => world
+                    .snats
+                    .get(key)
+                    .map(|r| raw(*kind, r, eip, snat(&r.spec))),
+                _ => None,
+            };
+            Some(((*kind, key.clone()), raw?))
+        })
+        .collect();
+    rules.sort_by(|(_, a), (_, b)| a.view.age.cmp(&b.view.age));
+    let eip_view = views.eips.get(eip);
+    let mut accepted: Vec<((Kind, Key), Ask)> = Vec::new();
+    rules
+        .into_iter()
+        .map(|(name, raw)| {
+            let mut view = raw.view;
+            view.gateway = eip_view.map(|e| e.gateway.clone());
+            match raw.ask.and_then(|ask| {
+                // One that is being deleted is out of the way at once.
+                let rivals = if view.deleting {
+                    &[][..]
+                } else {
+                    &accepted[..]
+                };
+                check(world, eip, eip_view, &name.1, raw.finalized, &ask)?;
+                rival(&ask, rivals)?;
+                Ok(ask)
+            }) {
+                Ok(ask) => {
+                    if !view.deleting {
+                        accepted.push((name.clone(), ask.clone()));
+                    }
+                    view.ask = Some(ask);
+                }
+                Err(refusal) => view.own = refusal,
+            }
+            (name, view)
+        })
+        .collect()
+}
+
+fn check(
+    world: &World,
+    eip: &Key,
+    view: Option<&EipView>,
+    rule: &Key,
+    finalized: bool,
+    ask: &Ask,
+) -> Resolved<()> {
+    let Some(view) = view else {
+        return refuse(
+            Reason::EIPNotFound,
+            format!(
+                "spec.eip: EIP {} does not exist in namespace {}; create it",
+                eip.name, eip.namespace
+            ),
+        );
+    };
+    if view.deleting && !finalized {
+        return refuse(
+            Reason::EIPTerminating,
+            format!(
+                "spec.eip: EIP {} is being deleted; wait until it is gone and create it anew, or name another",
+                eip.name
+            ),
+        );
+    }
+    if !view.verdict.ok {
+        return refuse(
+            Reason::EIPNotAccepted,
+            format!(
+                "spec.eip: EIP {} is not accepted ({}); see its conditions",
+                eip.name, view.verdict.reason
+            ),
+        );
+    }
+    let (field, targets): (&str, Vec<Prefix>) = match ask {
+        Ask::Fip(target) => ("spec.target.ips", target.iter().map(Prefix::host).collect()),
+        Ask::Dnat { target, .. } => (
+            "spec.targets[0].ips",
+            target.iter().map(Prefix::host).collect(),
+        ),
+        Ask::Snat(prefixes) => ("spec.sources", prefixes.clone()),
+    };
+    for target in &targets {
+        if !view.families.contains(&target.family()) {
+            return refuse(
+                Reason::FamilyMismatch,
+                format!(
+                    "{field}: {} is {:?}, and EIP {} has {} only; remove it or give the EIP both families",
+                    show(*target),
+                    target.family(),
+                    eip.name,
+                    view.families
+                        .iter()
+                        .map(|f| format!("{f:?}"))
+                        .collect::<Vec<_>>()
+                        .join(" and ")
+                ),
+            );
+        }
+    }
+    let Some(gateway) = world.gateways.get(&view.gateway) else {
+        return refuse(
+            Reason::EIPNotAccepted,
+            format!("spec.eip: the gateway of EIP {} does not exist", eip.name),
+        );
+    };
+    for target in targets {
+        if !target_allowed(
+            world,
+            gateway,
+            &view.gateway.namespace,
+            &rule.namespace,
+            target,
+        ) {
+            return refuse(
+                Reason::TargetNotAllowed,
+                format!(
+                    "{field}: NATGateway {}/{} does not let rules of namespace {} point at {}; cover it by spec.allowedTargets[].cidrs there",
+                    view.gateway.namespace,
+                    view.gateway.name,
+                    rule.namespace,
+                    show(target)
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn show(target: Prefix) -> String {
+    if target == Prefix::host(target.network()) {
+        target.network().to_string()
+    } else {
+        target.to_string()
+    }
+}
+
+fn rival(ask: &Ask, accepted: &[((Kind, Key), Ask)]) -> Resolved<()> {
+    for ((kind, key), other) in accepted {
+        let winner = format!("{kind:?} {}/{}", key.namespace, key.name);
+        match (ask, other) {
+            (Ask::Fip(_), Ask::Fip(_)) => {
+                return refuse(
+                    Reason::Conflict,
+                    format!(
+                        "spec.eip: the older {winner} has the whole address; use another EIP or delete that one"
+                    ),
+                );
+            }
+            (Ask::Fip(_), Ask::Dnat { .. }) | (Ask::Dnat { .. }, Ask::Fip(_)) => {
+                return refuse(
+                    Reason::Conflict,
+                    format!(
+                        "spec.eip: the older {winner} stands on the address, and an EIP takes FIP or DNAT, not both; use another EIP or delete that one"
+                    ),
+                );
+            }
+            (
+                Ask::Dnat {
+                    protocols, ports, ..
+                },
+                Ask::Dnat {
+                    protocols: taken_protocols,
+                    ports: taken,
+                    ..
+                },
+            ) if ports.overlaps(*taken)
+                && protocols.iter().any(|p| taken_protocols.contains(p)) =>
+            {
+                return refuse(
+                    Reason::Conflict,
+                    format!(
+                        "spec.ports: {ports} overlap with {taken} of the older {winner}; choose other ports or delete that one"
+                    ),
+                );
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Decides which SNATs of a gateway have their prefixes: the oldest first.
+pub(crate) fn snat_conflicts(
+    views: &Views,
+    snats: &[(Kind, Key)],
+) -> Vec<((Kind, Key), Option<Verdict>)> {
+    let mut found: Vec<(&(Kind, Key), &RuleView)> = snats
+        .iter()
+        .filter_map(|name| Some((name, views.rules.get(name)?)))
+        .collect();
+    found.sort_by(|(_, a), (_, b)| a.age.cmp(&b.age));
+    let mut taken: std::collections::BTreeMap<Prefix, &Key> = std::collections::BTreeMap::new();
+    found
+        .into_iter()
+        .map(|(name, view)| {
+            let Some(Ask::Snat(prefixes)) = view.ask.as_ref().filter(|_| view.competes()) else {
+                return (name.clone(), None);
+            };
+            let lost = prefixes.iter().find_map(|p| Some((p, *taken.get(p)?)));
+            if let Some((prefix, winner)) = lost {
+                let message = format!(
+                    "spec.sources: {prefix} is a source of the older SNAT {}/{} on the same gateway; choose another prefix or delete that one",
+                    winner.namespace, winner.name
+                );
+                return (
+                    name.clone(),
+                    Some(Verdict::refused(Reason::Conflict, message)),
+                );
+            }
+            for prefix in prefixes {
+                taken.insert(*prefix, &name.1);
+            }
+            (name.clone(), None)
+        })
+        .collect()
+}
+
+/// Names of rules that hold an EIP: those that have been taken up.
+pub(crate) fn holding(world: &World, eip: &Key) -> Vec<(Kind, Key)> {
+    let finalized = |finalizers: &[String]| finalizers.iter().any(|f| f == FINALIZER_PROGRAMMED);
+    world
+        .rules_by_eip
+        .of(eip)
+        .filter(|(kind, key)| match kind {
+            Kind::FIP => world
+                .fips
+                .get(key)
+                .is_some_and(|r| finalized(r.finalizers())),
+            Kind::DNAT => world
+                .dnats
+                .get(key)
+                .is_some_and(|r| finalized(r.finalizers())),
+            Kind::SNAT => world
+                .snats
+                .get(key)
+                .is_some_and(|r| finalized(r.finalizers())),
+            _ => false,
+        })
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,41 @@
+//! Times that the operator goes by.
+
+/// Times that the operator goes by, in milliseconds unless named otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorSettings {
+    /// The next revision is published when the holder has acknowledged the last
+    /// one, or has been silent for this long. Default 500.
+    pub silence_ms: u64,
+    /// The first status of a fresh object waits this long for the whole truth.
+    /// Default 200.
+    pub first_status_ms: u64,
+    /// A live read of the Lease counts for this long. Default 1000.
+    pub confirmed_ms: u64,
+    /// A gateway's status is written at most once in this time. Default 1000.
+    pub gateway_status_ms: u64,
+    /// `leaseDurationSeconds` of Leases that the operator makes. Default 15.
+    pub lease_duration_secs: i64,
+    /// A header write without an answer may still land for this long. Default 60000.
+    pub unsettled_ms: u64,
+    /// Changes of Ready are gathered for this long before they are announced.
+    /// Default 1000.
+    pub announce_ms: u64,
+    /// More changes than this with a gateway in common make one Event there.
+    /// Default 5.
+    pub announce_each: usize,
+}
+
+impl Default for OperatorSettings {
+    fn default() -> Self {
+        Self {
+            silence_ms: 500,
+            first_status_ms: 200,
+            confirmed_ms: 1_000,
+            gateway_status_ms: 1_000,
+            lease_duration_secs: 15,
+            unsettled_ms: 60_000,
+            announce_ms: 1_000,
+            announce_each: 5,
+        }
+    }
+}

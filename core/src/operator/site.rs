@@ -1,0 +1,498 @@
+//! A site: what one life of a gateway has in the cluster, and the evidence that
+//! its reports give.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use sluice_crds::GatewayConfig;
+use sluice_crds::internal::GatewayInstanceStatus;
+
+use super::Operator;
+use super::action::{Action, Outcome, Target};
+use super::dead::{self, Instances};
+use super::entries::Placed;
+use super::event::{Key, Kind, LeaseFacts, Millis};
+use super::history::{History, Lines};
+use super::lease::{Holder, LeaseClock};
+use super::publish::Pending;
+use super::subject::Subject;
+use super::world::{Meta, Record};
+use crate::identity::Uid;
+
+/// What the holder has proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Who holds.
+    pub holder: Holder,
+    /// The holder's report, made while active at the current term.
+    pub active: bool,
+    /// Generation of the current header's life that the report proves.
+    pub proven: Option<i64>,
+    /// What the kernel refused: key → digest and words.
+    pub rejected: BTreeMap<String, (String, String)>,
+    /// Addresses that do not work: reason and words.
+    pub unusable: BTreeMap<IpAddr, (String, String)>,
+    /// Why no address of the instance works, if so.
+    pub blocked: Option<(String, String)>,
+}
+
+/// What one life of a gateway has in the cluster.
+#[derive(Default)]
+pub(crate) struct Site {
+    /// The gateway's name.
+    pub key: Key,
+    /// What each object shall have in the config.
+    pub desired: BTreeMap<Uid, Placed>,
+    /// Whether `desired` or the settings may differ from what is published.
+    pub stale: bool,
+    pub pending: Option<Pending>,
+    pub history: History,
+    pub clock: LeaseClock,
+    pub instances: Instances,
+    pub evidence: Evidence,
+    /// Counts changes of `evidence`.
+    pub evidence_seq: u64,
+    /// The evidence that a live read of the Lease has confirmed, and when.
+    pub confirmed: Option<(u64, Millis)>,
+    /// The evidence for which a live read is wanted or under way.
+    pub confirming: Option<u64>,
+    /// Statuses that wait for a live read.
+    pub unconfirmed: BTreeSet<(Kind, Key)>,
+    pub published_at: Option<Millis>,
+    /// A header write that ended without an answer may still land until then.
+    pub unsettled: Option<Millis>,
+    /// Who waits for something to be removed here.
+    pub waiters: BTreeSet<Subject>,
+    /// Whether a live read has shown that the gateway is gone.
+    pub proven_gone: bool,
+}
+
+impl Operator {
+    /// The site of a gateway's UID.
+    pub(super) fn site(&mut self, uid: &Uid, key: Option<Key>) -> &mut Site {
+        let site = self.sites.entry(uid.clone()).or_default();
+        if let Some(key) = key {
+            site.key = key;
+        }
+        site
+    }
+
+    pub(super) fn decide_site(&mut self, uid: &Uid, now: Millis) {
+        if uid.as_str().is_empty() {
+            return;
+        }
+        let subject = Subject::Site(uid.clone());
+        self.queue
+            .clear(&subject, |t| !matches!(t, Target::Read(Kind::Lease, _)));
+        let exists = self.world.gateways_by_uid.contains_key(uid);
+        let traces = self.traces(uid);
+        let Some(key) = self
+            .world
+            .gateways_by_uid
+            .get(uid)
+            .cloned()
+            .or_else(|| traces.first().cloned())
+        else {
+            self.forget_site(uid);
+            return;
+        };
+        let instances = dead::instances(&self.world, uid);
+        self.site(uid, Some(key.clone())).instances = instances;
+        let changed = self.follow_header(uid, &key);
+        self.settle(uid);
+        self.weigh(uid, &key, &changed, now);
+        self.fence(uid);
+        if exists && !self.tearing_down(&key) {
+            self.keep_lease(uid, &key);
+            self.keep_children(uid, &key);
+            self.publish(uid, &key, now);
+        } else {
+            self.tear_down(uid, &key, exists);
+        }
+        self.sweep_slices(uid);
+        if let Some(site) = self.sites.get_mut(uid) {
+            for waiter in std::mem::take(&mut site.waiters) {
+                self.world.mark(waiter);
+            }
+        }
+    }
+
+    fn forget_site(&mut self, uid: &Uid) {
+        self.queue.clear(&Subject::Site(uid.clone()), |_| true);
+        if let Some(site) = self.sites.remove(uid) {
+            for waiter in site.waiters {
+                self.mark(waiter);
+            }
+        }
+    }
+
+    /// Takes in the header as it stands; the UIDs whose lines changed come back.
+    fn follow_header(&mut self, uid: &Uid, key: &Key) -> Vec<Uid> {
+        let header = self
+            .world
+            .configs
+            .get(key)
+            .filter(|h| h.spec.gateway.uid == uid.as_str());
+        let Some(site) = self.sites.get_mut(uid) else {
+            return Vec::new();
+        };
+        let Some(header) = header else {
+            return site.history.lose();
+        };
+        let (header_uid, generation) = (header.uid(), header.generation());
+        let news = site.history.uid() != Some(&header_uid)
+            || site.history.current() != generation
+            || !site.history.known();
+        if !news {
+            return Vec::new();
+        }
+        let ours = site
+            .pending
+            .as_ref()
+            .filter(|p| p.config.header.digest == header.spec.digest)
+            .map(|p| p.lines.clone());
+        let lines = ours.or_else(|| lines_of(&self.world, key, header));
+        if site.pending.as_ref().is_some_and(|p| {
+            p.config.header.digest == header.spec.digest
+                && p.config.header.slices == header.spec.slices
+        }) {
+            site.pending = None;
+        }
+        site.unsettled = None;
+        site.stale = true;
+        site.history
+            .advance(&header_uid, generation, &header.spec.digest, lines)
+    }
+
+    /// Lets the history forget what all instances have left behind.
+    fn settle(&mut self, uid: &Uid) {
+        let Some(site) = self.sites.get_mut(uid) else {
+            return;
+        };
+        if !site.instances.silent.is_empty() || site.instances.alive.is_empty() {
+            return;
+        }
+        let header = site.history.uid().map(|u| u.as_str().to_owned());
+        let acked = site.instances.alive.iter().map(|key| {
+            let status = self.world.reports.get(key)?.status.as_ref()?;
+            let applied = status.applied.as_ref()?;
+            (Some(&applied.uid) == header.as_ref()).then_some(applied.generation)
+        });
+        if let Some(Some(acked)) = acked.min() {
+            site.history.settle(acked);
+        }
+    }
+
+    /// Weighs the reports against Lease and header, and marks whom a change concerns.
+    fn weigh(&mut self, uid: &Uid, key: &Key, changed: &[Uid], now: Millis) {
+        let lease = self.lease_of(uid).cloned();
+        let in_sync = self.world.in_sync(Kind::Lease) && self.world.in_sync(Kind::GatewayInstance);
+        let Some(site) = self.sites.get_mut(uid) else {
+            return;
+        };
+        let (holder, deadline) = site.clock.look(lease.as_ref(), in_sync, now);
+        if let Some(at) = deadline {
+            self.wake(Subject::Site(uid.clone()), at);
+        }
+        let mut dropped = 0;
+        let mut new = Evidence {
+            holder,
+            ..Evidence::default()
+        };
+        let Some(site) = self.sites.get(uid) else {
+            return;
+        };
+        for report in self.world.reports_by_gateway.of(uid) {
+            let status = self
+                .world
+                .reports
+                .get(report)
+                .and_then(|r| r.status.as_ref());
+            let Some(status) = status else { continue };
+            if new.counts(status) {
+                new.take(status, site);
+            } else {
+                dropped += 1;
+            }
+        }
+        self.counters.dropped_reports += dropped;
+        let old = site.evidence.clone();
+        let mut concerned: BTreeSet<Uid> = changed.iter().cloned().collect();
+        if old != new {
+            let only_further = Evidence {
+                proven: new.proven,
+                ..old.clone()
+            } == new;
+            match (old.proven, new.proven) {
+                (Some(before), Some(after)) if only_further && after > before => {
+                    concerned.extend(site.history.since_within(before, after));
+                }
+                _ => concerned.extend(site.desired.keys().cloned()),
+            }
+        }
+        let mut marks: BTreeSet<Subject> = BTreeSet::new();
+        for object in concerned {
+            let Some(placed) = site.desired.get(&object) else {
+                continue;
+            };
+            marks.insert(Subject::Status(placed.kind, placed.key.clone()));
+            if placed.kind == Kind::EIP {
+                for (kind, rule) in self.world.rules_by_eip.of(&placed.key) {
+                    marks.insert(Subject::Status(*kind, rule.clone()));
+                }
+            } else if let Some(view) = self.views.rules.get(&(placed.kind, placed.key.clone())) {
+                marks.insert(Subject::Status(Kind::EIP, view.eip.clone()));
+            }
+        }
+        if !changed.is_empty() {
+            // A rule that has left lets its EIP turn Ready.
+            for eip in self.world.eips_by_gateway.of(key) {
+                marks.insert(Subject::Status(Kind::EIP, eip.clone()));
+            }
+        }
+        let same_holder = old.holder.named() == new.holder.named();
+        if let Some(site) = self.sites.get_mut(uid)
+            && old != new
+        {
+            site.evidence = new;
+            site.evidence_seq += 1;
+            if !same_holder {
+                self.announcer.holder_changed(key.clone());
+            }
+        }
+        marks.insert(Subject::Status(Kind::NATGateway, key.clone()));
+        self.world.dirty.extend(marks);
+    }
+
+    /// The gateway's Lease.
+    pub(super) fn lease_of(&self, uid: &Uid) -> Option<&LeaseFacts> {
+        self.world
+            .leases_by_gateway
+            .of(uid)
+            .filter_map(|key| self.world.leases.get(key))
+            .find(|l| !l.deleting)
+    }
+
+    /// Whether nothing of an object (at one address, where given) can be in any
+    /// kernel of a site any more. If not, the subject is marked when that may
+    /// have changed.
+    pub(super) fn removed(
+        &mut self,
+        site_uid: &Uid,
+        object: &Uid,
+        address: Option<IpAddr>,
+        subject: &Subject,
+    ) -> bool {
+        if site_uid.as_str().is_empty() {
+            return true;
+        }
+        if !self.sites.contains_key(site_uid) {
+            if self.traces(site_uid).is_empty()
+                && !self.world.gateways_by_uid.contains_key(site_uid)
+            {
+                return true;
+            }
+            self.mark(Subject::Site(site_uid.clone()));
+        }
+        let instances = dead::instances(&self.world, site_uid);
+        let in_sync = self.world.all_in_sync();
+        let site = self.site(site_uid, None);
+        let words = address.map(|a| a.to_string());
+        let names = |line: &str| {
+            words.as_ref().is_none_or(|a| {
+                line.split(' ')
+                    .any(|w| w == a || w.split('/').next() == Some(a))
+            })
+        };
+        let held = site
+            .history
+            .published(object)
+            .is_some_and(|lines| lines.iter().any(|l| names(&l.line)))
+            || site.pending.as_ref().is_some_and(|p| {
+                p.lines
+                    .get(object)
+                    .is_some_and(|lines| lines.iter().any(|l| names(l)))
+            });
+        let header = site.history.uid().cloned();
+        let done = in_sync
+            && !held
+            && site.unsettled.is_none()
+            && (instances.alive.is_empty() && instances.silent.is_empty()
+                || instances.silent.is_empty()
+                    && site.history.removed_at(object).is_some_and(|since| {
+                        instances.alive.iter().all(|key| {
+                            let applied = self
+                                .world
+                                .reports
+                                .get(key)
+                                .and_then(|r| r.status.as_ref())
+                                .and_then(|s| s.applied.as_ref());
+                            applied.is_some_and(|a| {
+                                Some(a.uid.as_str()) == header.as_ref().map(Uid::as_str)
+                                    && a.generation >= since
+                            })
+                        })
+                    }));
+        if !done && let Some(site) = self.sites.get_mut(site_uid) {
+            site.waiters.insert(subject.clone());
+        }
+        done
+    }
+
+    /// Whether no instance of a site can answer for anything any more.
+    pub(super) fn silent(&mut self, site_uid: &Uid, subject: &Subject) -> bool {
+        let instances = dead::instances(&self.world, site_uid);
+        let silent =
+            self.world.all_in_sync() && instances.alive.is_empty() && instances.silent.is_empty();
+        if !silent {
+            self.site(site_uid, None).waiters.insert(subject.clone());
+        }
+        silent
+    }
+
+    /// What the end of an action means for its site.
+    pub(super) fn site_done(
+        &mut self,
+        subject: &Subject,
+        action: &Action,
+        outcome: &Outcome,
+        now: Millis,
+    ) {
+        let Subject::Site(uid) = subject else { return };
+        let unsettled_ms = self.settings.unsettled_ms;
+        let Some(site) = self.sites.get_mut(uid) else {
+            return;
+        };
+        match (action, outcome) {
+            (Action::WriteHeader(header), Outcome::Done) => {
+                self.counters.published += 1;
+                site.published_at = Some(now);
+                site.stale = true;
+                let stands = self.world.configs.get(&site.key).map(|h| &h.spec.digest);
+                if stands == Some(&header.spec.digest) {
+                    site.pending = None;
+                }
+            }
+            (Action::WriteHeader(_), Outcome::Conflict | Outcome::Refused(_)) => {
+                site.pending = None;
+                site.stale = true;
+            }
+            (Action::WriteHeader(_), Outcome::Unknown(_)) => {
+                let until = Millis(now.0.saturating_add(unsettled_ms));
+                site.unsettled = Some(until);
+                site.stale = true;
+                self.wake(subject.clone(), until);
+            }
+            (
+                Action::Read {
+                    kind: Kind::Lease, ..
+                },
+                Outcome::Done,
+            ) => {}
+            (
+                Action::Read {
+                    kind: Kind::Lease, ..
+                },
+                _,
+            ) => site.confirming = None,
+            _ => {}
+        }
+    }
+
+    /// A live read of a Lease has ended: what the reports prove is confirmed.
+    pub(super) fn lease_read(&mut self, lease: &Key, now: Millis) {
+        let Some(uid) = self.world.leases.get(lease).map(|l| l.gateway_uid.clone()) else {
+            return;
+        };
+        let Some(site) = self.sites.get_mut(&uid) else {
+            return;
+        };
+        if let Some(seq) = site.confirming.take() {
+            site.confirmed = Some((seq, now));
+        }
+        for (kind, key) in std::mem::take(&mut site.unconfirmed) {
+            self.world.mark(Subject::Status(kind, key));
+        }
+    }
+
+    /// Whether the Lease has been read live since the evidence came; if not, it
+    /// is read, and the status is looked at again then.
+    pub(super) fn confirmed(&mut self, uid: &Uid, kind: Kind, key: &Key, now: Millis) -> bool {
+        let age = self.settings.confirmed_ms;
+        let Some(lease) = self.lease_of(uid).map(|l| l.key.clone()) else {
+            return false;
+        };
+        let Some(site) = self.sites.get_mut(uid) else {
+            return false;
+        };
+        if site
+            .confirmed
+            .is_some_and(|(seq, at)| seq == site.evidence_seq && now.0 <= at.0 + age)
+        {
+            return true;
+        }
+        site.unconfirmed.insert((kind, key.clone()));
+        let target = Target::Read(Kind::Lease, lease.clone());
+        if site.confirming.is_none() {
+            site.confirming = Some(site.evidence_seq);
+            self.queue.set(
+                &Subject::Site(uid.clone()),
+                target,
+                Some(Action::Read {
+                    kind: Kind::Lease,
+                    key: lease,
+                }),
+            );
+        }
+        false
+    }
+}
+
+impl Evidence {
+    /// Whether a report counts: made by the holder, at the current term.
+    fn counts(&self, status: &GatewayInstanceStatus) -> bool {
+        self.holder.named().is_some_and(|(instance, term)| {
+            status.instance == instance
+                && !status.is_final
+                && status.active.as_ref().is_some_and(|a| {
+                    a.lease_uid == term.lease_uid.as_str() && a.term == term.transitions
+                })
+        })
+    }
+
+    fn take(&mut self, status: &GatewayInstanceStatus, site: &Site) {
+        self.active = true;
+        self.proven = site.history.proven(status.applied.as_ref());
+        for rejected in &status.rejected {
+            self.rejected.insert(
+                rejected.key.clone(),
+                (rejected.digest.clone(), rejected.error.clone()),
+            );
+        }
+        for unusable in &status.unusable {
+            if let Ok(address) = unusable.address.parse() {
+                self.unusable
+                    .insert(address, (unusable.reason.clone(), unusable.message.clone()));
+            }
+        }
+        self.blocked = status
+            .problems
+            .iter()
+            .find(|p| p.blocking)
+            .map(|p| (p.reason.clone(), p.message.clone()));
+    }
+}
+
+/// A header's content, where all its slices are known.
+fn lines_of(world: &super::world::World, key: &Key, header: &GatewayConfig) -> Option<Lines> {
+    let mut lines = Lines::new();
+    for name in &header.spec.slices {
+        let slice = world.slices.get(&Key {
+            namespace: key.namespace.clone(),
+            name: name.clone(),
+        })?;
+        super::publish::sort_lines(&slice.spec.entries, &mut lines);
+    }
+    super::publish::finish_lines(&header.spec, &mut lines);
+    Some(lines)
+}

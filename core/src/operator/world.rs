@@ -1,0 +1,239 @@
+//! The index of the world: the newest known state of every watched object, with
+//! look-ups by reference, and the marks that say what must be decided anew.
+
+mod changes;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use sluice_crds::internal::ClaimOwnerKind;
+use sluice_crds::{
+    AddressClaim, DNAT, EIP, EIPPool, FIP, GatewayConfig, GatewayInstance, NATGateway, RuleSlice,
+    SNAT,
+};
+
+pub(crate) use changes::{attachment_key, cluster_key, gateway_of};
+pub(crate) use store::{Index, Meta, Record, Store};
+
+use super::event::{
+    AttachmentFacts, ChildFacts, ChildKind, Event, Key, Kind, LeaseFacts, Millis, NamespaceFacts,
+    NodeFacts, Object, PodFacts,
+};
+use super::subject::Subject;
+use crate::identity::Uid;
+
+/// All kinds; nothing is decided before each is in sync.
+pub const KINDS: [Kind; 16] = [
+    Kind::NATGateway,
+    Kind::EIPPool,
+    Kind::EIP,
+    Kind::FIP,
+    Kind::DNAT,
+    Kind::SNAT,
+    Kind::GatewayConfig,
+    Kind::RuleSlice,
+    Kind::GatewayInstance,
+    Kind::AddressClaim,
+    Kind::Lease,
+    Kind::Pod,
+    Kind::Node,
+    Kind::Namespace,
+    Kind::Attachment,
+    Kind::Child,
+];
+
+/// Deleted UIDs that are remembered, so that a late answer to a write does not
+/// bring a ghost back.
+const GONE_MAX: usize = 65_536;
+/// A live read that finds nothing, against a watch that shows an object, is
+/// believed when a second one says the same this much later.
+const DOUBT: Millis = Millis(1_000);
+
+/// Name of an owner of addresses: kind, namespace, name.
+pub(crate) type OwnerName = (ClaimOwnerKind, String, String);
+
+/// The newest known state of every object.
+#[derive(Default)]
+pub struct World {
+    pub(crate) gateways: Store<NATGateway>,
+    pub(crate) pools: Store<EIPPool>,
+    pub(crate) eips: Store<EIP>,
+    pub(crate) fips: Store<FIP>,
+    pub(crate) dnats: Store<DNAT>,
+    pub(crate) snats: Store<SNAT>,
+    pub(crate) configs: Store<GatewayConfig>,
+    pub(crate) slices: Store<RuleSlice>,
+    pub(crate) reports: Store<GatewayInstance>,
+    pub(crate) claims: Store<AddressClaim>,
+    pub(crate) leases: Store<LeaseFacts>,
+    pub(crate) pods: Store<PodFacts>,
+    pub(crate) nodes: Store<NodeFacts>,
+    pub(crate) namespaces: Store<NamespaceFacts>,
+    pub(crate) attachments: Store<AttachmentFacts>,
+    pub(crate) children: BTreeMap<ChildKind, Store<ChildFacts>>,
+
+    pub(crate) rules_by_eip: Index<Key, (Kind, Key)>,
+    pub(crate) eips_by_gateway: Index<Key, Key>,
+    pub(crate) gateways_by_pool: Index<String, Key>,
+    pub(crate) claims_by_owner: Index<Uid, String>,
+    pub(crate) claims_by_owner_name: Index<OwnerName, String>,
+    pub(crate) claims_by_pool: Index<String, String>,
+    pub(crate) claims_by_address: BTreeMap<String, BTreeMap<IpAddr, String>>,
+    pub(crate) reports_by_gateway: Index<Uid, Key>,
+    pub(crate) pods_by_gateway: Index<Uid, Key>,
+    pub(crate) slices_by_gateway: Index<Uid, Key>,
+    pub(crate) children_by_gateway: Index<Uid, (ChildKind, Key)>,
+    pub(crate) gateways_by_uid: BTreeMap<Uid, Key>,
+    pub(crate) configs_by_gateway: Index<Uid, Key>,
+    pub(crate) leases_by_gateway: Index<Uid, Key>,
+    pub(crate) rendered: BTreeMap<Uid, BTreeMap<ChildKind, String>>,
+
+    /// What must be decided anew.
+    pub(crate) dirty: BTreeSet<Subject>,
+    in_sync: BTreeSet<Kind>,
+    seen: BTreeSet<Kind>,
+    gone: BTreeSet<Uid>,
+    gone_order: VecDeque<Uid>,
+    doubted: BTreeMap<(Kind, Key), (Uid, Millis)>,
+}
+
+impl World {
+    /// Whether every kind has been listed and no watch is broken.
+    pub(crate) fn all_in_sync(&self) -> bool {
+        self.in_sync.len() == KINDS.len()
+    }
+
+    /// Whether every kind has been listed at least once.
+    pub(crate) fn all_listed(&self) -> bool {
+        self.seen.len() == KINDS.len()
+    }
+
+    /// Whether a kind's watch is in sync.
+    pub(crate) fn in_sync(&self, kind: Kind) -> bool {
+        self.in_sync.contains(&kind)
+    }
+
+    /// Marks a subject to be decided anew.
+    pub(crate) fn mark(&mut self, subject: Subject) {
+        self.dirty.insert(subject);
+    }
+
+    /// Takes in what the edge learned.
+    pub(crate) fn take(&mut self, event: Event, now: Millis) {
+        match event {
+            Event::Apply(object) => self.apply(*object),
+            Event::Delete {
+                kind,
+                child,
+                key,
+                uid,
+            } => self.delete(kind, child, &key, uid, now),
+            Event::Reset { kind, objects } => self.reset(kind, objects),
+            Event::OutOfSync(kind) => {
+                self.in_sync.remove(&kind);
+            }
+            Event::Rendered {
+                gateway: _,
+                gateway_uid,
+                digests,
+            } => {
+                if self.gateways_by_uid.contains_key(&gateway_uid) {
+                    self.mark(Subject::Site(gateway_uid.clone()));
+                }
+                self.rendered.insert(gateway_uid, digests);
+            }
+        }
+    }
+
+    fn apply(&mut self, object: Object) {
+        let (kind, key, uid) = object.identity();
+        if self.gone.contains(&uid) {
+            return;
+        }
+        self.doubted.remove(&(kind, key));
+        self.put(object);
+    }
+
+    fn delete(
+        &mut self,
+        kind: Kind,
+        child: Option<ChildKind>,
+        key: &Key,
+        uid: Option<Uid>,
+        now: Millis,
+    ) {
+        let stored = self.uid_of(kind, child, key);
+        match (uid, stored) {
+            (Some(gone), stored) => {
+                self.bury(&gone);
+                if stored.as_ref() == Some(&gone) {
+                    self.remove(kind, child, key);
+                }
+            }
+            (None, Some(stored)) => {
+                let slot = (kind, key.clone());
+                match self.doubted.get(&slot) {
+                    Some((uid, at)) if *uid == stored => {
+                        if now.0 >= at.0 + DOUBT.0 {
+                            self.doubted.remove(&slot);
+                            self.remove(kind, child, key);
+                        }
+                    }
+                    _ => {
+                        self.doubted.insert(slot, (stored, now));
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn reset(&mut self, kind: Kind, objects: Vec<Object>) {
+        let listed: BTreeSet<(Option<ChildKind>, Key)> = objects
+            .iter()
+            .map(|o| (o.child_kind(), o.identity().1))
+            .collect();
+        for (child, key) in self.keys_of(kind) {
+            if !listed.contains(&(child, key.clone())) {
+                self.remove(kind, child, &key);
+            }
+        }
+        for object in objects {
+            if object.identity().0 == kind {
+                self.apply(object);
+            }
+        }
+        self.in_sync.insert(kind);
+        if self.seen.insert(kind) && self.all_listed() {
+            self.mark_everything();
+        }
+    }
+
+    fn bury(&mut self, uid: &Uid) {
+        if self.gone.insert(uid.clone()) {
+            self.gone_order.push_back(uid.clone());
+        }
+        while self.gone_order.len() > GONE_MAX {
+            if let Some(old) = self.gone_order.pop_front() {
+                self.gone.remove(&old);
+            }
+        }
+    }
+
+    /// Namespaces' labels, empty where the namespace is not known.
+    pub(crate) fn namespace(&self, name: &str) -> Option<&NamespaceFacts> {
+        self.namespaces.get(&Key {
+            namespace: String::new(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// The EIP of a UID, if it is the one that stands under that name.
+    pub(crate) fn claim_address_taken(&self, network: &str, address: IpAddr) -> Option<&str> {
+        self.claims_by_address
+            .get(network)
+            .and_then(|taken| taken.get(&address))
+            .map(String::as_str)
+    }
+}
