@@ -92,11 +92,11 @@ impl<D: Decide> Brain<D> {
             self.metrics.polled(took, actions.len());
             for action in actions {
                 match queue.push(action) {
-                    Err(Action::Emit(announcement)) => announcer.push(announcement),
-                    Err(action) => {
+                    Some(Action::Emit(announcement)) => announcer.push(announcement),
+                    Some(action) => {
                         tracing::error!(?action, "an action without a target is dropped")
                     }
-                    Ok(()) => {}
+                    None => {}
                 }
             }
             let pause = deadline.map_or(IDLE, clock::until).min(IDLE);

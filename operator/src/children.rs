@@ -51,13 +51,22 @@ pub fn render(kind: ChildKind, gateway: &NATGateway, settings: &Settings) -> Val
         }),
         ChildKind::Deployment => pod::deployment(gateway, settings),
     };
-    object["metadata"] = json!({
+    let metadata = json!({
         "name": names::child_name(name),
         "namespace": gateway.metadata.namespace,
         "labels": labels(gateway),
     });
+    object = with(object, "metadata", metadata.clone());
     let digest = Digest::of(object.to_string().as_bytes()).short();
-    object["metadata"]["annotations"] = json!({DIGEST: digest});
+    let metadata = with(metadata, "annotations", json!({DIGEST: digest}));
+    with(object, "metadata", metadata)
+}
+
+/// The object with one more field, or another value of it.
+pub(crate) fn with(mut object: Value, field: &str, value: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
     object
 }
 

@@ -1,8 +1,6 @@
 //! From what the API server sends to what core decides on. What nobody decides
 //! on, such as managedFields, is dropped here.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -216,7 +214,7 @@ fn namespace(uid: Uid, namespace: Namespace) -> NamespaceFacts {
     NamespaceFacts {
         name: namespace.metadata.name.unwrap_or_default(),
         uid,
-        labels: namespace.metadata.labels.unwrap_or_else(BTreeMap::new),
+        labels: namespace.metadata.labels.unwrap_or_default(),
         terminating: namespace.metadata.deletion_timestamp.is_some() || phase == "Terminating",
     }
 }

@@ -29,12 +29,9 @@ struct Inner {
 impl Queue {
     /// Puts an action in, in the place of an earlier one for the same target.
     /// [`Action::Emit`] has no target and does not belong here: it is given back.
-    ///
-    /// # Errors
-    /// The action, when it has no target.
-    pub fn push(&self, action: Action) -> Result<(), Action> {
+    pub fn push(&self, action: Action) -> Option<Action> {
         let Some(target) = target(&action) else {
-            return Err(action);
+            return Some(action);
         };
         let urgency = urgency(&action);
         let mut inner = self.lock();
@@ -50,7 +47,7 @@ impl Queue {
         } else if let (Some(place), Some((_, kept))) = (place, inner.waiting.get_mut(&target)) {
             *kept = place.min(urgency);
         }
-        Ok(())
+        None
     }
 
     /// Waits for the next action; its target is busy until [`Queue::finish`].

@@ -5,7 +5,7 @@ use sluice_crds::NATGateway;
 use sluice_crds::names::{self, FINALIZER_FENCED, LABEL_GATEWAY_UID};
 use sluice_crds::user::{GatewayTemplate, SysctlsMode};
 
-use super::{Settings, labels};
+use super::{Settings, labels, with};
 
 /// Port of the agent's `/healthz`, `/readyz` and `/metrics`.
 const PORT: u16 = 9808;
@@ -53,16 +53,16 @@ fn template(gateway: &NATGateway, settings: &Settings) -> Value {
     });
     // What is unset is left out, so that the API server's defaults apply.
     if !template.node_selector.is_empty() {
-        spec["nodeSelector"] = json!(template.node_selector);
+        spec = with(spec, "nodeSelector", json!(template.node_selector));
     }
     if !template.tolerations.is_empty() {
-        spec["tolerations"] = json!(template.tolerations);
+        spec = with(spec, "tolerations", json!(template.tolerations));
     }
     if let Some(affinity) = &template.affinity {
-        spec["affinity"] = json!(affinity);
+        spec = with(spec, "affinity", json!(affinity));
     }
     if let Some(class) = &template.priority_class_name {
-        spec["priorityClassName"] = json!(class);
+        spec = with(spec, "priorityClassName", json!(class));
     }
     json!({
         "metadata": {

@@ -7,6 +7,7 @@ use sluice_core::operator::action::Action;
 use sluice_core::operator::event::{Key, Kind, LeaseFacts};
 use sluice_crds::names::{CHILD_PREFIX, LABEL_GATEWAY, LABEL_GATEWAY_UID};
 
+use crate::children::with;
 use crate::resource::Resource;
 use crate::rest::Failure;
 
@@ -51,8 +52,8 @@ pub fn lease(facts: &LeaseFacts) -> Value {
         "labels": {LABEL_GATEWAY: gateway, LABEL_GATEWAY_UID: facts.gateway_uid.as_str()},
     });
     if !facts.uid.as_str().is_empty() {
-        metadata["uid"] = json!(facts.uid.as_str());
-        metadata["resourceVersion"] = json!(facts.resource_version);
+        metadata = with(metadata, "uid", json!(facts.uid.as_str()));
+        metadata = with(metadata, "resourceVersion", json!(facts.resource_version));
     }
     json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
 }
@@ -61,12 +62,12 @@ pub fn lease(facts: &LeaseFacts) -> Value {
 pub fn delete_options(uid: &Uid, version: Option<&str>, propagation: Option<&str>) -> Value {
     let mut preconditions = json!({"uid": uid.as_str()});
     if let Some(version) = version {
-        preconditions["resourceVersion"] = json!(version);
+        preconditions = with(preconditions, "resourceVersion", json!(version));
     }
     let mut options =
         json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
     if let Some(propagation) = propagation {
-        options["propagationPolicy"] = json!(propagation);
+        options = with(options, "propagationPolicy", json!(propagation));
     }
     options
 }

@@ -1,6 +1,6 @@
 //! Children of a gateway: made from its spec as it is at that moment.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sluice_crds::names::LABEL_GATEWAY_UID;
 
 use super::{
@@ -53,7 +53,7 @@ impl<D: Decide> Executor<D> {
         (events, outcome)
     }
 
-    async fn put_child(&self, kind: ChildKind, mut wanted: Value, gateway_uid: &Uid) -> Ended {
+    async fn put_child(&self, kind: ChildKind, wanted: Value, gateway_uid: &Uid) -> Ended {
         let resource = Resource::of_child(kind);
         let key = body::key(&wanted);
         let found = match self.rest.get(&resource.object(&key)).await {
@@ -86,12 +86,12 @@ impl<D: Decide> Executor<D> {
         if children::digest_of(&found) == children::digest_of(&wanted) {
             return (self.fed(&resource, found), Outcome::Done);
         }
+        let mut metadata = wanted.get("metadata").cloned().unwrap_or_default();
         for field in ["uid", "resourceVersion"] {
-            wanted["metadata"][field] = found
-                .pointer(&format!("/metadata/{field}"))
-                .cloned()
-                .unwrap_or(json!(null));
+            let value = found.pointer(&format!("/metadata/{field}")).cloned();
+            metadata = children::with(metadata, field, value.unwrap_or_default());
         }
+        let wanted = children::with(wanted, "metadata", metadata);
         let answer = self
             .rest
             .replace(&body::strict(&resource.object(&key)), &wanted)
