@@ -116,6 +116,40 @@ fn judge_all() {
 }
 
 #[test]
+fn the_examples_are_admitted() {
+    on_a_deep_stack(judge_examples);
+}
+
+fn judge_examples() {
+    let directory = table::directory().join("../../../examples");
+    let manifests = manifests();
+    let mut kinds = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        for object in objects {
+            let kind = object["kind"].as_str().unwrap();
+            let found = manifests
+                .iter()
+                .find(|manifest| manifest.object["spec"]["names"]["kind"] == kind);
+            let Some(manifest) = found else { continue };
+            kinds.insert(kind.to_owned());
+            let case = Case {
+                title: format!("{}: {kind} {}", path.display(), object["metadata"]["name"]),
+                object: object.clone(),
+                was: None,
+                refused: Vec::new(),
+                by_schema: false,
+            };
+            judge(&compile_schema(manifest.schema()), manifest, &case).unwrap();
+        }
+    }
+    let all = ["DNAT", "EIP", "EIPPool", "FIP", "NATGateway", "SNAT"];
+    assert!(kinds.iter().eq(all.iter()), "shown: {kinds:?}");
+}
+
+#[test]
 fn no_table_is_without_a_kind_and_no_user_kind_without_a_table() {
     let kinds: BTreeSet<String> = manifests().iter().map(|m| plural(m).to_owned()).collect();
     let users: BTreeSet<String> = manifests()
