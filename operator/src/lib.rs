@@ -13,6 +13,7 @@ pub mod brain;
 pub mod children;
 pub mod clock;
 pub mod convert;
+mod decide;
 pub mod execute;
 pub mod leader;
 pub mod metrics;
