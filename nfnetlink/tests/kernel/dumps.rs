@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nfnetlink::Socket;
 use nfnetlink::nftables::{Batch, Element, Family, Field, Set, Table, TableContent};
+use nfnetlink::{Error, Socket};
 
 use super::namespace::in_namespace;
 
@@ -49,25 +49,36 @@ fn a_dump_never_shows_half_of_a_batch() {
                 }
                 moves
             });
-            let mut socket = Socket::open().unwrap();
-            let mut seen = [0; 2];
-            for _ in 0..60 {
-                // Unsettled is an honest answer; a mixture would be a lie.
-                let Ok(dump) = socket.dump_table(Family::Inet, "t") else {
-                    continue;
-                };
-                let sets = dump.unwrap().content.sets;
-                let sizes = ["a", "b"].map(|name| sets.get(name).unwrap().elements.len());
-                match sizes {
-                    [3000, 0] => seen[0] += 1,
-                    [0, 3000] => seen[1] += 1,
-                    other => panic!("{other:?}"),
-                }
-            }
+            let seen = std::panic::catch_unwind(|| watch(60));
+            // Also after a failure, or the scope waits for the writer for ever.
             stop.store(true, Ordering::Relaxed);
             let moves = writer.join().unwrap();
+            let seen = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             assert!(moves > 2, "{moves}");
             assert!(seen.iter().all(|count| *count > 0), "{seen:?} of {moves}");
         });
     });
+}
+
+/// Dumps the table again and again; says how often all elements were in the first set and how
+/// often in the second.
+fn watch(dumps: u32) -> [u32; 2] {
+    let mut socket = Socket::open().unwrap();
+    let mut seen = [0; 2];
+    for _ in 0..dumps {
+        let dump = match socket.dump_table(Family::Inet, "t") {
+            Ok(dump) => dump.unwrap(),
+            // An honest answer; a mixture would be a lie.
+            Err(Error::Unsettled { .. }) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        let sets = dump.content.sets;
+        let sizes = ["a", "b"].map(|name| sets.get(name).unwrap().elements.len());
+        match sizes {
+            [3000, 0] => seen[0] += 1,
+            [0, 3000] => seen[1] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    seen
 }
