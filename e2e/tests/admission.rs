@@ -15,8 +15,9 @@
 #[path = "../../crds/tests/table/mod.rs"]
 mod table;
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use kube::api::{PostParams, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -25,6 +26,9 @@ use serde_json::{Value, json};
 use sluice_e2e::paths::LabPaths;
 use sluice_e2e::{Lab, UpOptions};
 use table::{Case, cases, files};
+
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The API server in use. The lab, if there is one, ends with the value.
 struct Server {
@@ -63,18 +67,32 @@ impl Server {
         Client::try_from(config).unwrap()
     }
 
-    fn kubectl(&self, args: &[&str]) -> std::process::Output {
+    fn kubectl(&self, args: &[&str], input: &str) -> Output {
         let any = LabPaths::new("admission").unwrap();
-        Command::new(any.go_bin().join("controlplane"))
+        let mut child = Command::new(any.go_bin().join("controlplane"))
             .arg("kubectl")
             .args(args)
             .env("KUBECONFIG", &self.kubeconfig)
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .output()
-            .unwrap()
+            .current_dir(ROOT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
     }
 
-    /// Applies the definitions; nothing may be said about them.
+    /// Runs kubectl, which must succeed, and returns what it said besides.
+    fn demand(&self, args: &[&str], input: &str) -> String {
+        let output = self.kubectl(args, input);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {said}");
+        said
+    }
+
     fn apply_definitions(&self) {
         let apply = [
             "apply",
@@ -83,23 +101,40 @@ impl Server {
             "-f",
             "deploy/crds",
         ];
-        let output = self.kubectl(&apply);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        assert!(!said.contains("Warning"), "{said}");
+        self.demand(&apply, "");
         for table in files() {
-            let group = group(&cases(&table)[0].object);
-            let name = format!("crd/{table}.{group}");
+            let name = format!("crd/{table}.{}", group(&cases(&table)[0].object));
             let wait = [
                 "wait",
                 "--for=condition=Established",
                 "--timeout=60s",
                 &name,
             ];
-            let output = self.kubectl(&wait);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{name}: {said}");
+            self.demand(&wait, "");
         }
+    }
+
+    /// The API server speaks of a definition only when it is new, so each is
+    /// created, in dry run, in a group that is not there.
+    fn expect_no_warning(&self) {
+        let mut seen = 0;
+        for entry in std::fs::read_dir(format!("{ROOT}/deploy/crds")).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let new = text.replace("sluice.dev", "sluice.example");
+            let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
+            let said = self.demand(&create, &new);
+            assert!(!said.contains("Warning"), "{}: {said}", path.display());
+            seen += 1;
+        }
+        assert!(seen > 0);
+        // That a warning would be seen.
+        let odd = std::fs::read_to_string(format!("{ROOT}/deploy/crds/eips.sluice.dev.yaml"))
+            .unwrap()
+            .replace("sluice.dev", "sluice.example")
+            .replace("format: int64", "format: uint64");
+        let said = self.demand(&["create", "--dry-run=server", "-f", "-"], &odd);
+        assert!(said.contains("Warning: unrecognized format"), "{said}");
     }
 }
 
@@ -252,6 +287,7 @@ async fn fresh_conditions(client: &Client, namespace: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_api_server_judges_every_object_as_the_table_says() {
     let server = Server::new();
+    server.expect_no_warning();
     server.apply_definitions();
     let client = server.client().await;
     let namespace = format!("admission-{}", std::process::id());
