@@ -11,6 +11,8 @@
     reason = "test code; not every test uses every part"
 )]
 
+pub mod agent;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
