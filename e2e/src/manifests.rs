@@ -158,9 +158,8 @@ pub fn directory(paths: &LabPaths, below: &str) -> Result<Option<String>> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
         .filter(|path| {
-            !path
-                .file_name()
-                .is_some_and(|name| name == "kustomization.yaml")
+            path.file_name()
+                .is_none_or(|name| name != "kustomization.yaml")
         })
         .collect();
     files.sort();

@@ -1,6 +1,12 @@
 //! The lab itself: that it is what it promises to be, and that nothing of it
 //! is left when it is down, however it ended.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests, and what they share"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
