@@ -21,6 +21,9 @@ const FOREIGN_STRING: u64 = 1_024;
 /// Longest list and largest map of a foreign type, in elements.
 const FOREIGN_COUNT: u64 = 32;
 
+/// Fields that mean something only as a whole: two appliers never mix theirs.
+const REFERENCES: [&str; 4] = ["gateway", "eip", "allowedNamespaces", "namespaces"];
+
 /// Why a manifest could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -170,6 +173,9 @@ fn walk(node: &mut Value, name: Option<&str>) {
         Some("array") => complete_list(node, name),
         Some("string") if !node.contains_key("enum") && !node.contains_key("format") => {
             node.entry("maxLength").or_insert(json!(FOREIGN_STRING));
+        }
+        Some("object") if name.is_some_and(|name| REFERENCES.contains(&name)) => {
+            node.insert("x-kubernetes-map-type".to_owned(), json!("atomic"));
         }
         Some("object") if node.contains_key("additionalProperties") => {
             node.entry("maxProperties").or_insert(json!(FOREIGN_COUNT));

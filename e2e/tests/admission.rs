@@ -146,7 +146,7 @@ fn group(object: &Value) -> String {
 /// The path of a kind's objects.
 fn path(plural: &str, object: &Value, namespace: &str) -> String {
     let group = group(object);
-    if plural == "eippools" {
+    if ["eippools", "addressclaims"].contains(&plural) {
         format!("/apis/{group}/v1alpha1/{plural}")
     } else {
         format!("/apis/{group}/v1alpha1/namespaces/{namespace}/{plural}")

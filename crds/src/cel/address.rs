@@ -103,6 +103,18 @@ pub(crate) fn host_field(field: &str, family: Option<&str>) -> Rule {
     )
 }
 
+/// A string that is an address in canonical form.
+pub(crate) fn canonical(field: &str) -> Rule {
+    rule(
+        "isIP(self) && ip.isCanonical(self)",
+        format!(
+            "{} + self + {}",
+            text(&format!("{field}: ")),
+            text(" is not an address in canonical form (RFC 5952): write it so")
+        ),
+    )
+}
+
 /// A string that is a next hop.
 pub(crate) fn next_hop_field(field: &str) -> Rule {
     rule(

@@ -12,6 +12,14 @@ pub(crate) fn immutable(field: &str, remedy: &str) -> Rule {
     )
 }
 
+/// The spec of an AddressClaim: it is the claim of one address.
+pub(crate) fn claim_kept() -> Rule {
+    fixed(
+        "self.network == oldSelf.network && self.address == oldSelf.address",
+        "network and address: cannot be changed: create another AddressClaim",
+    )
+}
+
 /// The spec of an EIP: a pool that was named stays.
 pub(crate) fn pool_once_set() -> Rule {
     rule(

@@ -1,5 +1,6 @@
 //! AddressClaim: the lock that gives an address to one owner.
 
+use crate::cel;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,13 +23,15 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::claim_kept())]
 pub struct AddressClaimSpec {
     /// External network of the address; `lan.<namespace>.<attachment>` for an
-    /// inside one.
+    /// inside one. Immutable.
     #[schemars(length(max = 400))]
     pub network: String,
-    /// The address.
+    /// The address, in canonical form. Immutable.
     #[schemars(length(max = 39))]
+    #[x_kube(validation = cel::canonical("address"))]
     pub address: String,
     /// Pool that it came from; empty for an inside address.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -29,13 +29,13 @@ pub struct GatewayConfigSpec {
     pub format: i64,
     /// SHA-256 over format, settings and all entries in order, 64 hex digits;
     /// the same however the entries are cut into slices.
-    #[schemars(length(min = 64, max = 64))]
+    #[schemars(length(min = 64, max = 64), extend("pattern" = "^[0-9a-f]{64}$"))]
     pub digest: String,
     /// Interfaces, subnets and policies of the gateway.
     pub settings: ConfigSettings,
     /// Names of the slices, in the order of their entries.
     #[serde(default)]
-    #[schemars(length(max = 2_048))]
+    #[schemars(length(max = 2_048), inner(length(min = 1, max = 67)))]
     pub slices: Vec<String>,
     /// How many entries the slices hold together.
     pub entries: i64,
