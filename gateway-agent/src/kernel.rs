@@ -6,9 +6,13 @@
 //! Order up: guard tables, routes and rules, addresses, forwarding; then the caller
 //! announces. Order down: the reverse.
 
+mod announce;
 mod converge;
 mod devconf;
+mod events;
 mod flows;
+mod frame;
+mod packet;
 mod report;
 mod routing;
 mod rtnl;
@@ -18,6 +22,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use nfnetlink::Socket;
 use sluice_core::config::Snapshot;
@@ -25,11 +30,13 @@ use sluice_core::entry::Entry;
 use sluice_core::identity::Revision;
 
 use converge::Network;
+pub use events::{Event, Events};
 pub use flows::Flush;
 pub use report::{
     Applied, Conflict, Inspection, KernelError, KernelOptions, Problem, ProblemKind, Rejected,
     Stamp, Unusable, UnusableReason, UplinkState,
 };
+use rtnl::Link;
 use ruleset::{Built, Origin};
 use settings::Settings;
 use tables::{Refused, Tables};
@@ -256,6 +263,62 @@ impl Kernel {
         )?;
         changed += outcome.changed;
         Ok(changed)
+    }
+
+    /// The kernel's own events, for a thread of its own in the same network namespace.
+    ///
+    /// # Errors
+    /// [`KernelError`] where a socket cannot be opened.
+    pub fn events(&self) -> Result<Events, KernelError> {
+        Events::open(self.network.port()?, self.tables.port())
+    }
+
+    /// Sends one round of announcements for those of the addresses that the instance answers
+    /// for, each on its interface, without waiting for anything. Returns the number of
+    /// frames. When to repeat it is the caller's to decide.
+    ///
+    /// # Errors
+    /// [`KernelError::NotApplied`]; [`KernelError::System`] where nothing could be sent.
+    pub fn announce(&mut self, addresses: &[IpAddr]) -> Result<usize, KernelError> {
+        let links = self.network.links()?;
+        announce::announce(&self.places(addresses, &links)?)
+    }
+
+    /// Asks on each address's interface whether another host has the address (RFC 5227, RFC
+    /// 4862 §5.4), for `time` in all. Apply the config with `holding` false first.
+    ///
+    /// # Errors
+    /// [`KernelError::NotApplied`]; [`KernelError::System`].
+    pub fn probe_conflict(
+        &mut self,
+        addresses: &[IpAddr],
+        time: Duration,
+    ) -> Result<Vec<Conflict>, KernelError> {
+        let links = self.network.links()?;
+        announce::conflicts(&self.places(addresses, &links)?, time)
+    }
+
+    /// The interface of each address; addresses that are not the gateway's are left out.
+    fn places<'a>(
+        &self,
+        addresses: &[IpAddr],
+        links: &'a [Link],
+    ) -> Result<Vec<(IpAddr, &'a Link)>, KernelError> {
+        let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
+        let place = |address: &IpAddr| {
+            let uplink = held.built.addresses.get(address);
+            let uplink = uplink.and_then(|index| held.settings.uplinks.get(*index));
+            let mut next_hops = held.settings.lan_addresses.iter();
+            let name = match uplink {
+                Some(uplink) => &uplink.interface,
+                None => next_hops
+                    .any(|net| net.addr() == *address)
+                    .then_some(&held.settings.lan)?,
+            };
+            let link = links.iter().find(|link| link.name == *name)?;
+            Some((*address, link))
+        };
+        Ok(addresses.iter().filter_map(place).collect())
     }
 
     /// Takes everything down: addresses first, then forwarding, routes and rules; a guard

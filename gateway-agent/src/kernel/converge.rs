@@ -79,6 +79,22 @@ impl Network {
         })
     }
 
+    /// All interfaces.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn links(&mut self) -> Result<Vec<Link>, KernelError> {
+        self.rtnl.links().map_err(system("list interfaces"))
+    }
+
+    /// The port of the socket that makes changes.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn port(&self) -> Result<u32, KernelError> {
+        self.rtnl.port().map_err(system("name a socket"))
+    }
+
     fn observe(&mut self) -> Result<Observed, KernelError> {
         let rtnl = &mut self.rtnl;
         Ok(Observed {
@@ -114,6 +130,14 @@ impl Network {
         requests.extend(proxies.map(|proxy| proxy.remove()));
         let gone = seen.local().filter(|route| !wanted.local.contains(route));
         requests.extend(gone.map(|route| route.remove(seen.loopback())));
+        // Next hops of settings that are no more.
+        let stale = seen.addresses.iter().filter(|own| {
+            let kept = |(device, net): &(u32, ipnet::IpNet)| {
+                *device == own.device && *net == own.address
+            };
+            own.ours && !wanted.next_hops.iter().any(kept)
+        });
+        requests.extend(stale.map(Address::remove));
         let mut changed = self.remove(&requests)?;
         if !holding {
             changed += self.leave_lan(settings, &seen, options)?;
@@ -264,6 +288,7 @@ impl Network {
                 address: *net,
                 // Others were asked before; waiting again would be an outage.
                 flags: address_flags::NODAD | address_flags::NOPREFIXROUTE,
+                ours: true,
             };
             if let Some(own) = seen.own(*device, net.addr()) {
                 self.remove(&[own.remove()])?;
@@ -338,6 +363,8 @@ impl Network {
         let loopback = seen.loopback();
         let mut requests: Vec<Request> = seen.proxies.iter().map(|p| p.remove()).collect();
         requests.extend(seen.local().map(|route| route.remove(loopback)));
+        let next_hops = seen.addresses.iter().filter(|own| own.ours);
+        requests.extend(next_hops.map(Address::remove));
         self.remove(&requests)?;
         if let Some(settings) = settings {
             self.leave_lan(settings, &seen, options)?;

@@ -16,7 +16,7 @@ use sluice_core::identity::{Revision, Uid};
 
 pub use build::{Built, build};
 pub use chains::guard;
-pub use content::{Contents, Filled, Origin};
+pub use content::{Contents, Origin};
 pub use difference::{Change, difference};
 
 use super::report::Stamp;
@@ -47,18 +47,6 @@ pub struct Ruleset {
     pub inet: TableContent,
     /// `arp sluice`.
     pub arp: TableContent,
-}
-
-impl Ruleset {
-    /// The tables, in the order in which they are made.
-    pub fn tables(&self) -> [&TableContent; 2] {
-        [&self.arp, &self.inet]
-    }
-
-    /// What the tables say was applied.
-    pub fn stamp(&self) -> Option<Stamp> {
-        stamp_of(&self.inet)
-    }
 }
 
 /// The table that translates and guards.

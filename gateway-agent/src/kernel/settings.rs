@@ -106,11 +106,6 @@ impl Settings {
         })
     }
 
-    /// The uplink with this name.
-    pub fn uplink(&self, name: &str) -> Option<&Uplink> {
-        self.uplinks.iter().find(|uplink| uplink.name == name)
-    }
-
     /// All interfaces of the data plane: the LAN, then the uplinks.
     pub fn interfaces(&self) -> impl Iterator<Item = &str> {
         let uplinks = self.uplinks.iter().map(|uplink| uplink.interface.as_str());

@@ -90,6 +90,11 @@ impl Tables {
         })
     }
 
+    /// The port of the socket that makes changes.
+    pub fn port(&self) -> u32 {
+        self.port
+    }
+
     /// The tables as they are: read where something may have changed since the last look.
     fn look(&mut self, audit: bool) -> Result<&Verified, KernelError> {
         let generation = self.socket.generation().map_err(rules)?;

@@ -5,7 +5,7 @@ use std::io;
 use ipnet::IpNet;
 
 use super::message::{address, attributes, byte, word};
-use super::{Request, Rtnl, family};
+use super::{PROTOCOL, Request, Rtnl, family};
 
 /// `RTM_NEWADDR`, `RTM_DELADDR`, `RTM_GETADDR` (`linux/rtnetlink.h`).
 const RTM_NEWADDR: u16 = 20;
@@ -15,6 +15,7 @@ const RTM_GETADDR: u16 = 22;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
 /// Bytes of `struct ifaddrmsg`.
 const HEADER: usize = 8;
 /// `NLM_F_CREATE | NLM_F_EXCL`.
@@ -45,6 +46,8 @@ pub struct Address {
     pub address: IpNet,
     /// [`flags`].
     pub flags: u32,
+    /// Whether it was put there by an instance of this program (Linux 5.18 and later know).
+    pub ours: bool,
 }
 
 impl Address {
@@ -55,6 +58,7 @@ impl Address {
             .put_address(IFA_LOCAL, self.address.addr())
             .put_address(IFA_ADDRESS, self.address.addr())
             .put_u32(IFA_FLAGS, self.flags)
+            .put(IFA_PROTO, &[PROTOCOL])
     }
 
     /// The request that adds it.
@@ -72,11 +76,13 @@ impl Address {
             return None;
         }
         let (mut local, mut peer, mut flags) = (None, None, u32::from(byte(body, 2)));
+        let mut ours = false;
         for (kind, payload) in attributes(body, HEADER) {
             match kind {
                 IFA_LOCAL => local = address(payload),
                 IFA_ADDRESS => peer = address(payload),
                 IFA_FLAGS => flags = word(payload, 0),
+                IFA_PROTO => ours = byte(payload, 0) == PROTOCOL,
                 _ => {}
             }
         }
@@ -84,6 +90,7 @@ impl Address {
             device: word(body, 4),
             address: IpNet::new(local.or(peer)?, byte(body, 1)).ok()?,
             flags,
+            ours,
         })
     }
 }

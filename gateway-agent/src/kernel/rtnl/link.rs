@@ -84,7 +84,8 @@ impl Link {
         self.conf.get(index).copied()
     }
 
-    fn read(kind: u16, body: &[u8]) -> Option<Self> {
+    /// Reads `RTM_NEWLINK`.
+    pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
         if kind != RTM_NEWLINK {
             return None;
         }

@@ -8,30 +8,27 @@ use nfnetlink::wire::{
 };
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recv, sendto, socket_with,
     sockopt,
 };
 
 use super::Request;
 
-/// Multicast groups as bits (`RTMGRP_*`, `linux/rtnetlink.h`).
+/// Multicast groups as bits: group `n` is bit `n - 1` (`enum rtnetlink_groups`,
+/// `linux/rtnetlink.h`).
 pub mod groups {
-    /// `RTMGRP_LINK`.
-    pub const LINK: u32 = 1;
-    /// `RTMGRP_NEIGH`.
-    pub const NEIGH: u32 = 4;
-    /// `RTMGRP_IPV4_IFADDR`.
-    pub const IPV4_ADDRESS: u32 = 0x10;
-    /// `RTMGRP_IPV4_ROUTE`.
-    pub const IPV4_ROUTE: u32 = 0x40;
-    /// `RTMGRP_IPV4_RULE`.
-    pub const IPV4_RULE: u32 = 0x80;
-    /// `RTMGRP_IPV6_IFADDR`.
-    pub const IPV6_ADDRESS: u32 = 0x100;
-    /// `RTMGRP_IPV6_ROUTE`.
-    pub const IPV6_ROUTE: u32 = 0x400;
-    /// Group 19, `RTNLGRP_IPV6_RULE`.
-    pub const IPV6_RULE: u32 = 1 << 18;
+    /// `RTNLGRP_LINK`.
+    const LINK: u32 = 1 << 0;
+    /// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
+    const ADDRESS: u32 = 1 << 4 | 1 << 8;
+    /// `RTNLGRP_IPV4_ROUTE` and `RTNLGRP_IPV6_ROUTE`.
+    const ROUTE: u32 = 1 << 6 | 1 << 10;
+    /// `RTNLGRP_IPV4_RULE` and `RTNLGRP_IPV6_RULE`.
+    const RULE: u32 = 1 << 7 | 1 << 18;
+    /// `RTNLGRP_IPV4_NETCONF` and `RTNLGRP_IPV6_NETCONF`: sysctls of interfaces.
+    const NETCONF: u32 = 1 << 23 | 1 << 24;
+    /// All that a gateway must hear of.
+    pub const ALL: u32 = LINK | ADDRESS | ROUTE | RULE | NETCONF;
 }
 
 /// Bytes of requests sent in one datagram.
@@ -184,27 +181,34 @@ impl Rtnl {
         }
     }
 
-    /// Whether changes were announced since the last call; reads them away. Lost messages
-    /// count as changes.
+    /// Reads away the changes that were announced: `take` gets type, port of the socket that
+    /// made the change, and body. Says whether messages were lost.
     ///
     /// # Errors
     /// The system's.
-    pub fn changes(&mut self, mut take: impl FnMut(u16, &[u8])) -> io::Result<bool> {
-        let mut any = false;
+    pub fn changes(&mut self, mut take: impl FnMut(u16, u32, &[u8])) -> io::Result<bool> {
+        let mut lost = false;
         loop {
             match self.receive(false) {
-                Ok(None) => return Ok(any),
+                Ok(None) => return Ok(lost),
                 Ok(Some(len)) => {
-                    any = true;
                     let bytes = self.buffer.get(..len).unwrap_or_default();
                     for message in Messages::new(bytes).map_while(Result::ok) {
-                        take(message.kind, message.body);
+                        take(message.kind, message.port, message.body);
                     }
                 }
-                Err(error) if error.raw_os_error() == Some(ENOBUFS) => any = true,
+                Err(error) if error.raw_os_error() == Some(ENOBUFS) => lost = true,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The socket's port, which the kernel names as the origin of changes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn port(&self) -> io::Result<u32> {
+        Ok(SocketAddrNetlink::try_from(getsockname(&self.fd)?)?.pid())
     }
 
     fn transmit(&self, datagram: &[u8]) -> io::Result<()> {

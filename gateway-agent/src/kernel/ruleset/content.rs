@@ -45,12 +45,6 @@ impl Contents {
         self.0.contains_key(name)
     }
 
-    /// Names that begin with the stem.
-    pub fn names(&self, stem: &str) -> Vec<String> {
-        let names = self.0.keys().filter(|name| name.starts_with(stem));
-        names.cloned().collect()
-    }
-
     /// The entry that the element with this key was made for.
     pub fn origin(&self, set: &str, key: &Value) -> Option<Origin> {
         self.0.get(set)?.elements.get(key)?.1
