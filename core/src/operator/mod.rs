@@ -55,6 +55,9 @@ use world::World;
 
 use crate::identity::Uid;
 
+#[cfg(test)]
+mod tests;
+
 /// The operator's decisions.
 pub struct Operator {
     settings: OperatorSettings,

@@ -1,0 +1,8 @@
+//! The operator against an API server, agents and a kubelet in memory.
+
+mod agent;
+mod behaviour;
+mod objects;
+mod server;
+mod simulation;
+mod stage;
