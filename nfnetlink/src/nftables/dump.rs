@@ -1,6 +1,6 @@
 //! Reading tables back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::chain::NFTA_CHAIN_TABLE;
 use super::element::{NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE, read_elements};
@@ -140,7 +140,28 @@ impl Socket {
     }
 
     /// The elements of one set.
+    ///
+    /// A hash without [`Set::size`] is rehashed by the kernel while it is used; a list made
+    /// meanwhile repeats some elements and lacks as many others, without any sign of it but the
+    /// repetition. Such a list is made again, up to a limit ([`Error::Unsettled`]).
     pub fn elements(&mut self, table: &TableId, set: &str) -> Result<Vec<Element>, Error> {
+        for _ in 0..DUMP_TRIES {
+            let elements = self.elements_once(table, set)?;
+            let keys: HashSet<_> = elements
+                .iter()
+                .map(|element| (&element.key, &element.key_end, element.flags))
+                .collect();
+            if keys.len() == elements.len() {
+                return Ok(elements);
+            }
+        }
+        Err(Error::Unsettled {
+            request: "NFT_MSG_GETSETELEM",
+            tries: DUMP_TRIES,
+        })
+    }
+
+    fn elements_once(&mut self, table: &TableId, set: &str) -> Result<Vec<Element>, Error> {
         let chunks = self.dump(
             "NFT_MSG_GETSETELEM",
             header(msg::NFT_MSG_GETSETELEM, table.family.number()),

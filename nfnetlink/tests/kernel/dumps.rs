@@ -23,6 +23,7 @@ fn a_dump_never_shows_half_of_a_batch() {
     in_namespace(|| {
         let mut content = TableContent::new(Table::new(Family::Inet, "t"));
         let id = content.table.id.clone();
+        // Without a size, so that the kernel rehashes them meanwhile.
         content.set(Set::new("a", &[Field::IPV4_ADDR]), elements());
         content.set(Set::new("b", &[Field::IPV4_ADDR]), []);
         let mut batch = Batch::new();
@@ -49,7 +50,7 @@ fn a_dump_never_shows_half_of_a_batch() {
                 }
                 moves
             });
-            let seen = std::panic::catch_unwind(|| watch(60));
+            let seen = std::panic::catch_unwind(|| watch(30));
             // Also after a failure, or the scope waits for the writer for ever.
             stop.store(true, Ordering::Relaxed);
             let moves = writer.join().unwrap();
