@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
+use sluice_core::operator::Gauges;
 use sluice_core::operator::action::{Action, Outcome, StatusWrite, Target};
 use sluice_core::operator::event::{Event, Key, Kind, Millis};
 use tokio::sync::Notify;
@@ -29,6 +30,10 @@ pub trait Decide: Send + 'static {
     -> Option<StatusWrite>;
     /// When to poll again although nothing happens.
     fn next_deadline(&self, now: Millis) -> Option<Millis>;
+    /// Figures for the metrics.
+    fn gauges(&self) -> Gauges {
+        Gauges::default()
+    }
 }
 
 /// How long nobody asks when nothing happens and no deadline is near.
@@ -76,6 +81,11 @@ impl<D: Decide> Brain<D> {
     /// See [`Decide::judge`].
     pub fn judge(&self, kind: Kind, key: &Key) -> Option<StatusWrite> {
         self.lock().judge(kind, key, clock::now(), Timestamp::now())
+    }
+
+    /// See [`Decide::gauges`].
+    pub fn gauges(&self) -> Gauges {
+        self.lock().gauges()
     }
 
     /// Decides as long as this process leads; returns when it does not any more.

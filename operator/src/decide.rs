@@ -1,9 +1,9 @@
 //! [`sluice_core`]'s operator as what decides.
 
 use k8s_openapi::jiff::Timestamp;
-use sluice_core::operator::Operator;
 use sluice_core::operator::action::{Action, Outcome, StatusWrite, Target};
 use sluice_core::operator::event::{Event, Key, Kind, Millis};
+use sluice_core::operator::{Gauges, Operator};
 
 use crate::brain::Decide;
 
@@ -32,5 +32,9 @@ impl Decide for Operator {
 
     fn next_deadline(&self, now: Millis) -> Option<Millis> {
         Operator::next_deadline(self, now)
+    }
+
+    fn gauges(&self) -> Gauges {
+        Operator::gauges(self)
     }
 }

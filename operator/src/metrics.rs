@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use sluice_core::operator::Gauges;
 use sluice_core::operator::action::Outcome;
 use sluice_core::operator::event::{Event, Kind, Object};
 
@@ -57,6 +58,12 @@ pub struct Metrics {
     adds: Family<FamilyLabel, Counter>,
     deletes: Family<FamilyLabel, Counter>,
     leader: Gauge,
+    objects: Family<KindLabel, Gauge>,
+    gateways_held: Gauge,
+    entries: Gauge,
+    failing: Gauge,
+    dropped_reports: Counter,
+    published: Counter,
     waiting: Gauge,
     writing: Gauge,
     claims: Mutex<HashMap<String, &'static str>>,
@@ -80,6 +87,12 @@ impl Default for Metrics {
             adds: Family::default(),
             deletes: Family::default(),
             leader: Gauge::default(),
+            objects: Family::default(),
+            gateways_held: Gauge::default(),
+            entries: Gauge::default(),
+            failing: Gauge::default(),
+            dropped_reports: Counter::default(),
+            published: Counter::default(),
             waiting: Gauge::default(),
             writing: Gauge::default(),
             claims: Mutex::default(),
@@ -163,6 +176,32 @@ impl Default for Metrics {
             "operator_queue_writing",
             "Targets that are being written",
             metrics.writing.clone(),
+        );
+        r.register("operator_objects", "Objects known", metrics.objects.clone());
+        r.register(
+            "gateways_held",
+            "Gateways with a holder whose Lease is alive",
+            metrics.gateways_held.clone(),
+        );
+        r.register(
+            "config_entries",
+            "Entries that all configs together shall have",
+            metrics.entries.clone(),
+        );
+        r.register(
+            "operator_failing_targets",
+            "Targets that wait to be tried again after a failure",
+            metrics.failing.clone(),
+        );
+        r.register(
+            "operator_dropped_reports",
+            "Reports of instances that do not hold, dropped",
+            metrics.dropped_reports.clone(),
+        );
+        r.register(
+            "operator_published_revisions",
+            "Revisions of configs published",
+            metrics.published.clone(),
         );
         for family in ["IPv4", "IPv6"] {
             let label = FamilyLabel { family };
@@ -301,11 +340,28 @@ impl Metrics {
     ///
     /// # Errors
     /// When it cannot be encoded.
-    pub fn text(&self, leads: bool, queue: (usize, usize)) -> Result<String, std::fmt::Error> {
+    pub fn text(
+        &self,
+        leads: bool,
+        queue: (usize, usize),
+        gauges: &Gauges,
+    ) -> Result<String, std::fmt::Error> {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.leader.set(leads.into());
         self.waiting.set(count(queue.0));
         self.writing.set(count(queue.1));
+        for (kind, objects) in &gauges.objects {
+            self.objects
+                .get_or_create(&label(*kind))
+                .set(count(*objects));
+        }
+        let gateways = gauges.gateways.values();
+        self.gateways_held
+            .set(count(gateways.clone().filter(|g| g.held).count()));
+        self.entries.set(count(gateways.map(|g| g.entries).sum()));
+        self.failing.set(count(gauges.failing_targets));
+        raise(&self.dropped_reports, gauges.dropped_reports);
+        raise(&self.published, gauges.published);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
@@ -317,6 +373,11 @@ fn claim_name(object: &Object) -> Option<&str> {
         Object::AddressClaim(claim) => claim.metadata.name.as_deref(),
         _ => None,
     }
+}
+
+/// Brings a counter up to what core has counted.
+fn raise(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 fn label(kind: Kind) -> KindLabel {

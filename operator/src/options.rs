@@ -28,7 +28,11 @@ pub struct Options {
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
     /// What is logged, such as `info` or `sluice_operator=debug`.
-    #[arg(long, env = "SLUICE_LOG", default_value = "info")]
+    #[arg(
+        long,
+        env = "SLUICE_LOG",
+        default_value = "info,kube_client::client=off"
+    )]
     pub log: String,
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
     #[arg(long, env = "SLUICE_METRICS_BIND", default_value = "[::]:8080")]

@@ -81,14 +81,15 @@ pub async fn run<D: Decide>(options: Options, decide: D) -> Result<(), RunError>
     let (announcer, speaker) = announcer(reads.clone(), identity.clone(), metrics.clone());
 
     let mut parts = JoinSet::new();
-    let (address, m, l, q) = (
-        options.metrics_bind,
+    let (m, l, q, b) = (
         metrics.clone(),
         leadership.clone(),
         queue.clone(),
+        brain.clone(),
     );
+    let address = options.metrics_bind;
     parts.spawn(async move {
-        if let Err(error) = server::serve(address, m, l, q).await {
+        if let Err(error) = server::serve(address, m, l, q, b).await {
             tracing::error!(%address, %error, "cannot serve metrics");
         }
         "the metrics server"

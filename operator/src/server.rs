@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use crate::brain::{Brain, Decide};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -16,11 +17,12 @@ use crate::queue::Queue;
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(
+pub async fn serve<D: Decide>(
     address: SocketAddr,
     metrics: Arc<Metrics>,
     leadership: Arc<Leadership>,
     queue: Arc<Queue>,
+    brain: Arc<Brain<D>>,
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let listed = metrics.clone();
@@ -43,7 +45,7 @@ pub async fn serve(
         .route(
             "/metrics",
             get(|| async move {
-                match metrics.text(leadership.held(), queue.depth()) {
+                match metrics.text(leadership.held(), queue.depth(), &brain.gauges()) {
                     Ok(text) => {
                         let content = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                         ([(header::CONTENT_TYPE, content)], text).into_response()

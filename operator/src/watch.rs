@@ -24,7 +24,11 @@ mod tests;
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 /// How often an absent optional kind is looked for.
-const ABSENT: Duration = Duration::from_secs(30);
+const ABSENT: Duration = Duration::from_secs(10);
+/// For how long a kind must be absent before that is believed: an API server
+/// that has just started may not serve it yet. First when nothing was known of
+/// it, then when objects of it were.
+const DOUBT: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 /// First and longest pause before a broken watch is begun anew.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The server ends a watch after this time; it is then resumed, nothing lost.
@@ -67,12 +71,15 @@ impl Watcher {
     /// Watches for ever.
     pub async fn run(self) {
         let mut pause = PAUSE.0;
+        let mut known = false;
+        let mut absent_since = None;
         loop {
             let began = tokio::time::Instant::now();
             match self.list().await {
                 Ok((objects, versions)) => {
                     tracing::debug!(kind = ?self.kind, objects = objects.len(), "listed");
                     self.metrics.listed(self.kind);
+                    (known, absent_since) = (known || !objects.is_empty(), None);
                     self.reset(objects);
                     let follow = self
                         .resources
@@ -92,8 +99,14 @@ impl Watcher {
                     }
                 }
                 Err(Failure::NoSuchKind) if self.resources.iter().all(|r| r.optional) => {
-                    self.reset(Vec::new());
-                    tokio::time::sleep(ABSENT).await;
+                    let doubt = if known { DOUBT.1 } else { DOUBT.0 };
+                    if absent_since.get_or_insert(began).elapsed() >= doubt {
+                        known = false;
+                        self.reset(Vec::new());
+                        tokio::time::sleep(ABSENT).await;
+                    } else {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                    }
                     continue;
                 }
                 Err(failure) => tracing::warn!(kind = ?self.kind, %failure, "cannot list"),

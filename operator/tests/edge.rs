@@ -461,7 +461,9 @@ async fn every_action_does_what_it_says() {
                 .then_some(())
         })
         .await;
-    let text = metrics.text(true, edge.queue.depth()).unwrap();
+    let text = metrics
+        .text(true, edge.queue.depth(), &edge.brain.gauges())
+        .unwrap();
     assert!(
         text.contains("sluice_address_claims_total{family=\"IPv4\"} 1"),
         "{text}"

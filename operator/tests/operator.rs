@@ -10,63 +10,11 @@
 
 mod control_plane;
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use control_plane::program::Program;
 use control_plane::{ControlPlane, OPERATOR, agent};
 use serde_json::Value;
-
-/// The program, killed when dropped.
-struct Program(Child);
-
-impl Program {
-    fn start(plane: &ControlPlane) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_sluice-operator"))
-            .args([
-                "--namespace=sluice-system",
-                "--log-format=text",
-                "--lease-duration-secs=4",
-                "--metrics-bind=127.0.0.1:0",
-            ])
-            .args([
-                "--log",
-                &std::env::var("SLUICE_LOG").unwrap_or_else(|_| "info".into()),
-            ])
-            .env("KUBECONFIG", plane.kubeconfig("operator"))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    /// Asks it to end; its exit code.
-    fn terminate(mut self) -> Option<i32> {
-        Command::new("kill")
-            .arg(self.0.id().to_string())
-            .status()
-            .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 const NETWORKS: &str = r#"
 apiVersion: apiextensions.k8s.io/v1
@@ -283,7 +231,8 @@ async fn from_objects_to_evidence_and_silence() {
     assert!(plane.get("eips.sluice.dev", "net", "web").is_none());
 
     // Asked to end: exit code 0, and the Lease is nobody's.
-    assert_eq!(program.terminate(), Some(0));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
     let lease = plane
         .get("leases", "sluice-system", "sluice-operator")
         .unwrap();

@@ -47,7 +47,7 @@ fn adds_less_deletes_is_the_gauge_whatever_comes_twice() {
         kind: Kind::AddressClaim,
         objects: vec![claim("a", "10.0.0.1"), claim("d", "2001:db8::2")],
     });
-    let text = metrics.text(true, (3, 2)).unwrap();
+    let text = metrics.text(true, (3, 2), &Gauges::default()).unwrap();
     for (family, adds, deletes) in [("IPv4", 2, 1), ("IPv6", 2, 1)] {
         let line = |name: &str| value(&text, &format!("sluice_{name}{{family=\"{family}\"}}"));
         assert_eq!(line("address_claims_total"), Some(adds));
@@ -68,10 +68,23 @@ fn all_kinds_must_be_listed() {
     }
     assert!(metrics.all_listed());
     metrics.acted("Read", &Outcome::Done, Duration::from_millis(3));
-    let text = metrics.text(false, (0, 0)).unwrap();
+    let text = metrics
+        .text(
+            false,
+            (0, 0),
+            &Gauges {
+                published: 4,
+                ..Gauges::default()
+            },
+        )
+        .unwrap();
     assert!(
         text.contains("sluice_operator_actions_total{action=\"Read\",outcome=\"done\"} 1"),
         "{text}"
+    );
+    assert_eq!(
+        value(&text, "sluice_operator_published_revisions_total"),
+        Some(4)
     );
     assert!(
         text.contains("# UNIT sluice_operator_action_duration_seconds seconds"),

@@ -12,6 +12,7 @@
 )]
 
 pub mod agent;
+pub mod program;
 
 use std::fs;
 use std::net::TcpListener;
