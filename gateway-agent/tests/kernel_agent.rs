@@ -43,7 +43,10 @@ fn main() {
             .unwrap();
         let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(scenario(&server))));
         let outcome = if ended.is_ok() { "ok" } else { "FAILED" };
-        println!("{name} ... {outcome} ({:.1} s)", begun.elapsed().as_secs_f64());
+        println!(
+            "{name} ... {outcome} ({:.1} s)",
+            begun.elapsed().as_secs_f64()
+        );
         if ended.is_ok() {
             passed += 1;
         } else {

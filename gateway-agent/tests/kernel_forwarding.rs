@@ -40,7 +40,12 @@ fn fip_translates_both_ways() {
         let at = |a: &str| std::net::SocketAddr::new(addr(a), 7000).to_string();
         serve(&net.a, &at(inside));
         serve(&net.client, &at(client));
-        assert_eq!(ask(&net.client, &at(eip)), addr(client), "{}", output(&net.gw, "nft list ruleset"));
+        assert_eq!(
+            ask(&net.client, &at(eip)),
+            addr(client),
+            "{}",
+            output(&net.gw, "nft list ruleset")
+        );
         assert_eq!(ask(&net.a, &at(client)), addr(eip));
         assert_eq!(ask_tcp(&net.client, &at(eip)).unwrap().ip(), addr(client));
     }
@@ -97,8 +102,14 @@ fn inside_clients_reach_inside_servers_by_their_eip() {
     // A client with a FIP shows its EIP, another one the gateway's address on the LAN.
     assert_eq!(ask(&net.a, "10.155.30.242:8080"), addr("10.155.30.241"));
     assert_eq!(ask(&net.b, "10.155.30.241:7000"), addr("10.244.0.254"));
-    assert_eq!(ask(&net.a, "[2001:db8:1::e:2]:8080"), addr("2001:db8:1::e:1"));
-    assert_eq!(ask(&net.b, "[2001:db8:1::e:1]:7000"), addr("fd00:10:244::fe"));
+    assert_eq!(
+        ask(&net.a, "[2001:db8:1::e:2]:8080"),
+        addr("2001:db8:1::e:1")
+    );
+    assert_eq!(
+        ask(&net.b, "[2001:db8:1::e:1]:7000"),
+        addr("fd00:10:244::fe")
+    );
     assert_eq!(ask(&net.a, "10.155.30.241:7000"), addr("10.155.30.241"));
     assert!(ask_tcp(&net.b, "10.155.30.241:7000").is_some());
     assert!(ask_tcp(&net.a, "10.155.30.242:8080").is_some());
@@ -115,11 +126,17 @@ fn eips_answer_ping_as_the_policy_says() {
         assert!(pings(from, "10.155.30.243"), "{from}");
         assert!(pings(from, "2001:db8:1::e:3"), "{from}");
     }
-    assert!(pings(&net.client, "10.155.30.241"), "the FIP's host answers");
+    assert!(
+        pings(&net.client, "10.155.30.241"),
+        "the FIP's host answers"
+    );
     let mut quiet = rig::settings();
     quiet.ping_eips = false;
     gateway.apply_with(quiet, 2, &ENTRIES, true);
     assert!(!pings(&net.client, "10.155.30.243"));
     assert!(!pings(&net.client, "2001:db8:1::e:3"));
-    assert!(pings(&net.client, "10.155.30.241"), "the FIP's host answers");
+    assert!(
+        pings(&net.client, "10.155.30.241"),
+        "the FIP's host answers"
+    );
 }

@@ -174,15 +174,26 @@ impl Tables {
     /// # Errors
     /// [`Refused`]; the tables are then as they were.
     pub fn make(&mut self, wanted: &Ruleset) -> Result<usize, Refused> {
+        let mut changed = 0;
         for _ in 0..STALE_TRIES {
             let ownership = self.ownership;
             let port = self.port;
             let seen = self.look(false)?;
             let generation = seen.generation;
+            let first = claim(seen, ownership);
+            if !first.batch.is_empty() {
+                self.verified = None;
+                match self.socket.commit(&first.batch, Some(generation)) {
+                    Ok(_) => changed += first.objects,
+                    Err(BatchError::Stale { .. } | BatchError::Unknown(_)) => {}
+                    Err(error) => return Err(KernelError::Rules(error.to_string()).into()),
+                }
+                continue;
+            }
             let change = step(seen, wanted, ownership);
             if change.batch.is_empty() {
                 self.settle();
-                return Ok(0);
+                return Ok(changed);
             }
             match self.socket.commit(&change.batch, Some(generation)) {
                 Ok(committed) => {
@@ -200,14 +211,14 @@ impl Tables {
                             at: Instant::now(),
                             steps: steps + 1,
                         });
-                        return Ok(change.objects);
+                        return Ok(changed + change.objects);
                     }
                     // The evidence is not whole: read.
                     let ownership = self.ownership;
                     let seen = self.look(false)?;
                     if step(seen, wanted, ownership).batch.is_empty() {
                         self.settle();
-                        return Ok(change.objects);
+                        return Ok(changed + change.objects);
                     }
                 }
                 Err(BatchError::Stale { .. } | BatchError::Unknown(_)) => self.verified = None,
@@ -244,14 +255,14 @@ impl Tables {
         if seen.wanted {
             return Ok(Vec::new());
         }
+        let orphaned = claim(seen, ownership);
         let change = step(seen, wanted, ownership);
-        if change.batch.is_empty() {
+        if change.batch.is_empty() && orphaned.batch.is_empty() {
             self.settle();
         }
-        Ok(change
-            .batch
-            .operations()
-            .iter()
+        let operations = orphaned.batch.operations().iter();
+        Ok(operations
+            .chain(change.batch.operations())
             .map(|operation| format!("nft: {operation} is needed"))
             .collect())
     }
@@ -306,15 +317,22 @@ fn step(seen: &Verified, wanted: &Ruleset, ownership: bool) -> Change {
                 change.batch.delete_table(&old.table.id);
                 difference(None, &new, &mut change);
             }
-            Some(old) => {
-                if ownership && !old.table.flags.contains(TableFlags::OWNER) {
-                    change.batch.add_table(&new.table);
-                    change.objects += 1;
-                }
-                difference(Some(old), &new, &mut change);
-            }
-            None => difference(None, &new, &mut change),
+            old => difference(old.as_ref(), &new, &mut change),
         }
+    }
+    change
+}
+
+/// Takes over tables that outlived their owner. By itself: the kernel adds no base chain to a
+/// table whose flags change in the same transaction.
+fn claim(seen: &Verified, ownership: bool) -> Change {
+    let mut change = Change::default();
+    let orphans = [&seen.arp, &seen.inet].into_iter().flatten();
+    for old in orphans.filter(|old| ownership && old.table.flags == TableFlags::PERSIST) {
+        let mut table = old.table.clone();
+        table.flags = OWNED;
+        change.batch.add_table(&table);
+        change.objects += 1;
     }
     change
 }

@@ -24,21 +24,43 @@ impl ApiServer {
         // Held together, so that no port is given twice.
         let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = listeners.map(|l| l.local_addr().unwrap().port());
-        ssl(&dir, &["ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", "sa.key"]);
+        ssl(
+            &dir,
+            &[
+                "ecparam",
+                "-genkey",
+                "-name",
+                "prime256v1",
+                "-noout",
+                "-out",
+                "sa.key",
+            ],
+        );
         ssl(&dir, &["ec", "-in", "sa.key", "-pubout", "-out", "sa.pub"]);
-        fs::write(dir.join("tokens.csv"), "admin-token,admin,admin,system:masters\n").unwrap();
+        fs::write(
+            dir.join("tokens.csv"),
+            "admin-token,admin,admin,system:masters\n",
+        )
+        .unwrap();
         let kubeconfig = dir.join("kubeconfig");
         fs::write(&kubeconfig, kubeconfig_text(ports[2], "admin-token")).unwrap();
-        let etcd = component(&dir, "etcd", &[
-            format!("--listen-client-urls=http://127.0.0.1:{}", ports[0]),
-            format!("--advertise-client-urls=http://127.0.0.1:{}", ports[0]),
-            format!("--listen-peer-urls=http://127.0.0.1:{}", ports[1]),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{}", ports[1]),
-            format!("--initial-cluster=default=http://127.0.0.1:{}", ports[1]),
-            format!("--data-dir={}", dir.join("etcd").display()),
-            "--unsafe-no-fsync".to_owned(),
-            "--log-level=warn".to_owned(),
-        ]);
+        let etcd = component(
+            &dir,
+            "etcd",
+            &[
+                format!("--listen-client-urls=http://127.0.0.1:{}", ports[0]),
+                format!("--advertise-client-urls=http://127.0.0.1:{}", ports[0]),
+                format!("--listen-peer-urls=http://127.0.0.1:{}", ports[1]),
+                format!(
+                    "--initial-advertise-peer-urls=http://127.0.0.1:{}",
+                    ports[1]
+                ),
+                format!("--initial-cluster=default=http://127.0.0.1:{}", ports[1]),
+                format!("--data-dir={}", dir.join("etcd").display()),
+                "--unsafe-no-fsync".to_owned(),
+                "--log-level=warn".to_owned(),
+            ],
+        );
         let server = Self {
             dir,
             kubeconfig,
@@ -49,29 +71,39 @@ impl ApiServer {
         server.up();
         let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds");
         server.kubectl(&["apply", "--server-side", "-f", crds]);
-        server.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
+        server.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        ]);
         server
     }
 
     /// Starts the API server and waits until it is ready.
     pub fn up(&self) {
-        let api = component(&self.dir, "kube-apiserver", &[
-            format!("--etcd-servers=http://127.0.0.1:{}", self.ports[0]),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            "--endpoint-reconciler-type=none".to_owned(),
-            format!("--secure-port={}", self.ports[2]),
-            format!("--cert-dir={}", self.dir.join("certs").display()),
-            "--token-auth-file=tokens.csv".to_owned(),
-            "--authorization-mode=RBAC".to_owned(),
-            "--service-account-key-file=sa.pub".to_owned(),
-            "--service-account-signing-key-file=sa.key".to_owned(),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-            // No controller makes service accounts here.
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
-            "--profiling=false".to_owned(),
-        ]);
+        let api = component(
+            &self.dir,
+            "kube-apiserver",
+            &[
+                format!("--etcd-servers=http://127.0.0.1:{}", self.ports[0]),
+                "--bind-address=127.0.0.1".to_owned(),
+                "--advertise-address=127.0.0.1".to_owned(),
+                "--endpoint-reconciler-type=none".to_owned(),
+                format!("--secure-port={}", self.ports[2]),
+                format!("--cert-dir={}", self.dir.join("certs").display()),
+                "--token-auth-file=tokens.csv".to_owned(),
+                "--authorization-mode=RBAC".to_owned(),
+                "--service-account-key-file=sa.pub".to_owned(),
+                "--service-account-signing-key-file=sa.key".to_owned(),
+                "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+                "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+                // No controller makes service accounts here.
+                "--disable-admission-plugins=ServiceAccount".to_owned(),
+                "--profiling=false".to_owned(),
+            ],
+        );
         *self.api.borrow_mut() = Some(api);
         let begun = Instant::now();
         while !self.try_kubectl(&["get", "--raw", "/readyz"]) {
@@ -127,9 +159,16 @@ impl Drop for ApiServer {
 }
 
 fn program() -> PathBuf {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/lab-bin/controlplane"));
+    let path = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../target/lab-bin/controlplane"
+    ));
     let path = std::env::var_os("CONTROLPLANE").map_or(path, PathBuf::from);
-    assert!(path.exists(), "{} is missing: run `make setup`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `make setup`",
+        path.display()
+    );
     path
 }
 
@@ -151,7 +190,11 @@ fn component(dir: &Path, name: &str, args: &[String]) -> Child {
 }
 
 fn ssl(dir: &Path, args: &[&str]) {
-    let done = Command::new("openssl").current_dir(dir).args(args).output().unwrap();
+    let done = Command::new("openssl")
+        .current_dir(dir)
+        .args(args)
+        .output()
+        .unwrap();
     assert!(done.status.success(), "openssl {args:?}");
 }
 

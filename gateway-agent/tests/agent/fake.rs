@@ -66,7 +66,10 @@ impl Plane {
 
     /// All at once, as the kernel's transactions are.
     fn commit(&mut self, what: String) {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_micros();
         self.kernel.log.push((at, what));
         let new = self.path.with_extension("new");
         std::fs::write(&new, serde_json::to_vec(&self.kernel).unwrap()).unwrap();
@@ -113,11 +116,17 @@ impl DataPlane for Plane {
             && *generation > revision.generation
         {
             // Not to be mended by anybody: the one thing that must not happen.
-            self.commit(format!("WENT BACK from {generation} to {}", revision.generation));
+            self.commit(format!(
+                "WENT BACK from {generation} to {}",
+                revision.generation
+            ));
         }
         let wishes = self.wishes();
         let (refused, entries): (Vec<_>, Vec<_>) = snapshot.entries.iter().partition(|entry| {
-            wishes.refuse.as_ref().is_some_and(|text| entry.to_string().contains(text))
+            wishes
+                .refuse
+                .as_ref()
+                .is_some_and(|text| entry.to_string().contains(text))
         });
         let entries: Vec<String> = entries.iter().map(|entry| entry.key()).collect();
         self.removed = self.kernel.entries.iter().any(|old| !entries.contains(old));
@@ -164,8 +173,12 @@ impl DataPlane for Plane {
         std::thread::sleep(wait);
         self.commit(format!("probe {}", addresses.len()));
         let others = self.wishes().conflicts;
-        let asked = others.into_iter().filter(|address| addresses.contains(address));
-        Ok(asked.map(|address| (address, "02:00:00:00:00:09".to_owned())).collect())
+        let asked = others
+            .into_iter()
+            .filter(|address| addresses.contains(address));
+        Ok(asked
+            .map(|address| (address, "02:00:00:00:00:09".to_owned()))
+            .collect())
     }
 
     fn inspect(&mut self) -> Result<Inspection, String> {

@@ -9,7 +9,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
 use kube::Api;
-use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{
+    DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+};
 use rustix::process::Signal;
 use serde_json::json;
 use sluice_crds::{GatewayConfig, GatewayInstance};
@@ -58,15 +60,27 @@ async fn a_fresh_instance_takes_the_lease_applies_announces_and_reports(server: 
     assert_eq!(spec.holder_identity, Some(status.instance.clone()));
     assert_eq!(spec.lease_transitions, Some(1));
     let active = status.active.unwrap();
-    assert_eq!((active.term, Some(active.lease_uid)), (1, lease.metadata.uid));
+    assert_eq!(
+        (active.term, Some(active.lease_uid)),
+        (1, lease.metadata.uid)
+    );
     let kernel = world.kernel("k");
     let order: Vec<&str> = kernel.log.iter().map(|(_, what)| what.as_str()).collect();
     assert_eq!(
         order[..5],
-        ["guard", "apply 1 false", "probe 7", "apply 1 true", "announce 7"],
+        [
+            "guard",
+            "apply 1 false",
+            "probe 7",
+            "apply 1 true",
+            "announce 7"
+        ],
     );
     let instance = world.instance().await;
-    assert_eq!(instance.metadata.owner_references.unwrap()[0].uid, world.pod_uid);
+    assert_eq!(
+        instance.metadata.owner_references.unwrap()[0].uid,
+        world.pod_uid
+    );
     assert_eq!(instance.metadata.finalizers.unwrap(), ["sluice.dev/fenced"]);
 }
 
@@ -80,7 +94,11 @@ async fn a_removal_is_acknowledged_after_the_second_flush(server: &ApiServer) {
     let log = world.kernel("k").log;
     let at = |what: &str| log.iter().find(|(_, w)| w == what).map(|(at, _)| *at);
     let (applied, flushed) = (at("apply 2 true").unwrap(), at("flush").unwrap());
-    assert!(flushed - applied >= 49_000, "flushed again after {} us", flushed - applied);
+    assert!(
+        flushed - applied >= 49_000,
+        "flushed again after {} us",
+        flushed - applied
+    );
 }
 
 async fn a_killed_container_goes_on_without_a_gap(server: &ApiServer) {
@@ -94,10 +112,17 @@ async fn a_killed_container_goes_on_without_a_gap(server: &ApiServer) {
     world.publish(&eips(0..4)).await;
     world.start("k");
     let after = world.active_at(2).await;
-    assert_eq!((after.instance, after.active), (before.instance, before.active));
+    assert_eq!(
+        (after.instance, after.active),
+        (before.instance, before.active)
+    );
     assert_eq!(world.lease().await.spec.unwrap().lease_transitions, Some(1));
     let log = world.kernel("k").log;
-    assert!(!log.iter().any(|(_, w)| w == "clear" || w.ends_with("2 false")), "{log:?}");
+    assert!(
+        !log.iter()
+            .any(|(_, w)| w == "clear" || w.ends_with("2 false")),
+        "{log:?}"
+    );
     for status in seen.collect_until_now().await {
         assert!(status.active.is_some(), "active was taken back: {status:?}");
     }
@@ -128,7 +153,10 @@ async fn sigterm_of_the_pod_hands_over(server: &ApiServer) {
     let status = world.instance().await.status.unwrap();
     assert!(status.is_final && status.applied.is_none() && status.active.is_none());
     let spec = world.lease().await.spec.unwrap();
-    assert_eq!((spec.holder_identity, spec.lease_transitions), (None, Some(1)));
+    assert_eq!(
+        (spec.holder_identity, spec.lease_transitions),
+        (None, Some(1))
+    );
 }
 
 async fn a_successor_waits_for_the_predecessor(server: &ApiServer) {
@@ -144,7 +172,11 @@ async fn a_successor_waits_for_the_predecessor(server: &ApiServer) {
     world.give_lease_to("").await;
     let status = world.active_at(1).await;
     assert_eq!(status.active.unwrap().term, 10);
-    assert!(released.elapsed() < Duration::from_secs(2), "{:?}", released.elapsed());
+    assert!(
+        released.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        released.elapsed()
+    );
 }
 
 async fn a_lease_lost_to_another_withdraws_the_addresses(server: &ApiServer) {
@@ -160,7 +192,10 @@ async fn a_lease_lost_to_another_withdraws_the_addresses(server: &ApiServer) {
         assert!(begun.elapsed() < Duration::from_secs(2));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(world.lease().await.spec.unwrap().holder_identity.unwrap(), "pod/other/boot/1");
+    assert_eq!(
+        world.lease().await.spec.unwrap().holder_identity.unwrap(),
+        "pod/other/boot/1"
+    );
 }
 
 async fn a_lease_made_anew_is_taken_at_a_higher_term(server: &ApiServer) {
@@ -169,16 +204,25 @@ async fn a_lease_made_anew_is_taken_at_a_higher_term(server: &ApiServer) {
     world.start("k");
     let before = world.active_at(1).await.active.unwrap();
     let leases = world.api::<Lease>();
-    leases.delete("sluice-egress", &DeleteParams::default()).await.unwrap();
+    leases
+        .delete("sluice-egress", &DeleteParams::default())
+        .await
+        .unwrap();
     world.report("no active", |s| s.active.is_none()).await;
     world.make_lease(5, None).await;
     let after = world.active_at(1).await.active.unwrap();
     assert_eq!(after.term, 6);
     assert_ne!(before.lease_uid, after.lease_uid);
     let log = world.kernel("k").log;
-    let last = log.iter().rposition(|(_, w)| w.starts_with("announce 7")).unwrap();
+    let last = log
+        .iter()
+        .rposition(|(_, w)| w.starts_with("announce 7"))
+        .unwrap();
     assert!(last > 4, "announced in the new term: {log:?}");
-    assert!(!log.iter().skip(4).any(|(_, w)| w.ends_with("false")), "traffic went on: {log:?}");
+    assert!(
+        !log.iter().skip(4).any(|(_, w)| w.ends_with("false")),
+        "traffic went on: {log:?}"
+    );
 }
 
 async fn an_api_server_that_is_away_changes_nothing(server: &ApiServer) {
@@ -203,7 +247,13 @@ async fn an_api_server_that_is_away_changes_nothing(server: &ApiServer) {
     world.publish(&eips(0..4)).await;
     let after = world.active_at(2).await;
     assert_eq!(before.active, after.active);
-    assert!(!world.kernel("k").log.iter().any(|(_, w)| w == "clear" || w.ends_with("2 false")));
+    assert!(
+        !world
+            .kernel("k")
+            .log
+            .iter()
+            .any(|(_, w)| w == "clear" || w.ends_with("2 false"))
+    );
 }
 
 async fn a_header_of_an_unknown_format_is_not_followed(server: &ApiServer) {
@@ -215,7 +265,9 @@ async fn a_header_of_an_unknown_format_is_not_followed(server: &ApiServer) {
     config.header.format = 2;
     world.publish_config(config.clone()).await;
     let status = world
-        .report("the problem", |s| s.problems.iter().any(|p| p.reason == "UnknownFormat"))
+        .report("the problem", |s| {
+            s.problems.iter().any(|p| p.reason == "UnknownFormat")
+        })
         .await;
     assert_eq!(status.applied.unwrap().generation, 1);
     assert!(status.active.is_some(), "the last good one stays");
@@ -241,12 +293,16 @@ async fn the_same_generation_with_another_digest_is_not_followed(server: &ApiSer
     std::fs::write(file, serde_json::to_vec(&kernel).unwrap()).unwrap();
     let applies = |w: &World<'_>| {
         let log = w.kernel("k").log;
-        log.iter().filter(|(_, what)| what.starts_with("apply")).count()
+        log.iter()
+            .filter(|(_, what)| what.starts_with("apply"))
+            .count()
     };
     let before = applies(&world);
     world.start("k");
     world
-        .report("the problem", |s| s.problems.iter().any(|p| p.reason == "ConfigDiverged"))
+        .report("the problem", |s| {
+            s.problems.iter().any(|p| p.reason == "ConfigDiverged")
+        })
         .await;
     assert_eq!(applies(&world), before);
     world.publish(&eips(0..3)).await;
@@ -262,9 +318,15 @@ async fn a_new_header_is_followed_after_a_quorum_read(server: &ApiServer) {
     world.start("k");
     let old = world.active_at(6).await.applied.unwrap();
     let headers = world.api::<GatewayConfig>();
-    headers.delete("egress", &DeleteParams::default()).await.unwrap();
+    headers
+        .delete("egress", &DeleteParams::default())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(world.instance().await.status.unwrap().applied, Some(old.clone()));
+    assert_eq!(
+        world.instance().await.status.unwrap().applied,
+        Some(old.clone())
+    );
     world.publish(&eips(1..5)).await;
     let new = world.active_at(1).await.applied.unwrap();
     assert_ne!(new.uid, old.uid);
@@ -274,7 +336,13 @@ async fn a_new_header_is_followed_after_a_quorum_read(server: &ApiServer) {
 async fn a_refused_entry_is_named_and_the_rest_is_applied(server: &ApiServer) {
     let mut world = World::new(server, "refused").await;
     let refuse = Some("fip fip-1 1 10".to_owned());
-    world.wish("k", &Wishes { refuse, ..Wishes::default() });
+    world.wish(
+        "k",
+        &Wishes {
+            refuse,
+            ..Wishes::default()
+        },
+    );
     world.publish(&eips(0..3)).await;
     world.start("k");
     let status = world.active_at(1).await;
@@ -282,23 +350,45 @@ async fn a_refused_entry_is_named_and_the_rest_is_applied(server: &ApiServer) {
     assert!(status.rejected[0].key.starts_with("fip fip-1 10."));
     assert_eq!(world.kernel("k").entries.len(), 11);
     world.wish("k", &Wishes::default());
-    world.report("no rejected entry", |s| s.rejected.is_empty()).await;
+    world
+        .report("no rejected entry", |s| s.rejected.is_empty())
+        .await;
     assert_eq!(world.kernel("k").entries.len(), 12);
 }
 
 async fn an_address_of_another_host_is_left_to_it(server: &ApiServer) {
     let mut world = World::new(server, "conflict").await;
     let other = "10.155.0.2".parse().unwrap();
-    world.wish("k", &Wishes { conflicts: vec![other], ..Wishes::default() });
+    world.wish(
+        "k",
+        &Wishes {
+            conflicts: vec![other],
+            ..Wishes::default()
+        },
+    );
     world.publish(&eips(0..3)).await;
     world.start("k");
     let status = world.active_at(1).await;
     assert_eq!(status.unusable[0].reason, "AddressConflict");
     assert_eq!(status.unusable[0].address, "10.155.0.2");
-    assert!(!world.kernel("k").entries.iter().any(|e| e.contains(" 10.155.0.2 ")));
-    assert_eq!(status.rejected.len(), 2, "its address and its FIP are not in the kernel");
+    assert!(
+        !world
+            .kernel("k")
+            .entries
+            .iter()
+            .any(|e| e.contains(" 10.155.0.2 "))
+    );
+    assert_eq!(
+        status.rejected.len(),
+        2,
+        "its address and its FIP are not in the kernel"
+    );
     world.wish("k", &Wishes::default());
-    world.report("nothing unusable", |s| s.unusable.is_empty() && s.rejected.is_empty()).await;
+    world
+        .report("nothing unusable", |s| {
+            s.unusable.is_empty() && s.rejected.is_empty()
+        })
+        .await;
     assert_eq!(world.kernel("k").entries.len(), 12);
 }
 
@@ -309,11 +399,25 @@ async fn drift_is_told_then_repaired(server: &ApiServer) {
     world.active_at(1).await;
     let seen = watch_reports(&world).await;
     let drift = Some("local route 10.155.0.1 is absent".to_owned());
-    world.wish("k", &Wishes { drift, ..Wishes::default() });
-    let status = world.report("a repair", |s| s.drift_repairs == 1 && s.problems.is_empty()).await;
+    world.wish(
+        "k",
+        &Wishes {
+            drift,
+            ..Wishes::default()
+        },
+    );
+    let status = world
+        .report("a repair", |s| {
+            s.drift_repairs == 1 && s.problems.is_empty()
+        })
+        .await;
     assert!(status.active.is_some());
     let told = seen.collect_until_now().await;
-    assert!(told.iter().any(|s| s.problems.iter().any(|p| p.reason == "Drifted" && p.blocking)));
+    assert!(told.iter().any(|s| {
+        s.problems
+            .iter()
+            .any(|p| p.reason == "Drifted" && p.blocking)
+    }));
 }
 
 async fn a_refused_token_stands_the_agent_down(server: &ApiServer) {
@@ -326,7 +430,9 @@ async fn a_refused_token_stands_the_agent_down(server: &ApiServer) {
     // The Pod goes for good, as when somebody takes its finalizer away.
     let pods = world.api::<Pod>();
     let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    pods.patch(POD, &PatchParams::default(), &none).await.unwrap();
+    pods.patch(POD, &PatchParams::default(), &none)
+        .await
+        .unwrap();
     let now = DeleteParams::default().grace_period(0);
     pods.delete(POD, &now).await.unwrap();
     // Nothing but requests shows it; a new config makes some.
@@ -344,7 +450,10 @@ async fn a_thousand_addresses_are_active_within_two_seconds(server: &ApiServer) 
     world.active_at(1).await;
     let took = begun.elapsed();
     let rss = world.rss_kib(agent);
-    println!("  1,000 EIPs and FIPs, dual stack: active {} ms after start, RSS {rss} KiB", took.as_millis());
+    println!(
+        "  1,000 EIPs and FIPs, dual stack: active {} ms after start, RSS {rss} KiB",
+        took.as_millis()
+    );
     assert_eq!(world.kernel("k").entries.len(), 4_000);
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
@@ -360,9 +469,17 @@ async fn nothing_is_written_when_nothing_changes(server: &ApiServer) {
     let lease = world.lease().await.metadata.resource_version;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(version(world.instance().await), before);
-    assert_eq!(world.lease().await.metadata.resource_version, lease, "renewed every 5 s only");
+    assert_eq!(
+        world.lease().await.metadata.resource_version,
+        lease,
+        "renewed every 5 s only"
+    );
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_ne!(world.lease().await.metadata.resource_version, lease, "but renewed");
+    assert_ne!(
+        world.lease().await.metadata.resource_version,
+        lease,
+        "but renewed"
+    );
 }
 
 /// All reports that are written from now on.
@@ -403,7 +520,10 @@ async fn pod_bound_token(world: &World<'_>) -> String {
         },
         ..ServiceAccount::default()
     };
-    accounts.create(&PostParams::default(), &account).await.unwrap();
+    accounts
+        .create(&PostParams::default(), &account)
+        .await
+        .unwrap();
     let pods = world.api::<Pod>();
     let pod = pods.get(POD).await.unwrap();
     let bindings: Api<ClusterRoleBinding> = Api::all(world.client.clone());
@@ -424,7 +544,10 @@ async fn pod_bound_token(world: &World<'_>) -> String {
             ..Subject::default()
         }]),
     };
-    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
     let request = TokenRequest {
         spec: TokenRequestSpec {
             audiences: Vec::new(),

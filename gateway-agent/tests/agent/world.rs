@@ -35,7 +35,6 @@ pub struct World<'a> {
 /// The agent's process, killed when the scenario ends.
 pub struct Agent {
     child: Child,
-    pub file: PathBuf,
     pub log: PathBuf,
 }
 
@@ -88,6 +87,7 @@ impl<'a> World<'a> {
                 // Never scheduled, so that its deletion would be at once but for
                 // the finalizer.
                 node_name: Some("node-1".to_owned()),
+                service_account_name: Some("agent".to_owned()),
                 containers: vec![Container {
                     name: "agent".to_owned(),
                     image: Some("none".to_owned()),
@@ -111,7 +111,10 @@ impl<'a> World<'a> {
                 ..LeaseSpec::default()
             }),
         };
-        self.api().create(&PostParams::default(), &lease).await.unwrap();
+        self.api()
+            .create(&PostParams::default(), &lease)
+            .await
+            .unwrap();
     }
 
     pub async fn lease(&self) -> Lease {
@@ -122,7 +125,10 @@ impl<'a> World<'a> {
         let patch = json!({"spec": {"holderIdentity": holder, "leaseTransitions": 9}});
         let params = PatchParams::default();
         let leases = self.api::<Lease>();
-        leases.patch("sluice-egress", &params, &Patch::Merge(&patch)).await.unwrap();
+        leases
+            .patch("sluice-egress", &params, &Patch::Merge(&patch))
+            .await
+            .unwrap();
     }
 
     /// Writes slices, then the header, as the operator does.
@@ -133,13 +139,18 @@ impl<'a> World<'a> {
     pub async fn publish_config(&self, config: Config) -> GatewayConfig {
         for (name, spec) in config.slices {
             let slice = RuleSlice::new(&name, spec);
-            match self.api::<RuleSlice>().create(&PostParams::default(), &slice).await {
+            match self
+                .api::<RuleSlice>()
+                .create(&PostParams::default(), &slice)
+                .await
+            {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
                 Err(error) => panic!("{error}"),
             }
         }
-        self.publish_header(GatewayConfig::new("egress", config.header)).await
+        self.publish_header(GatewayConfig::new("egress", config.header))
+            .await
     }
 
     pub async fn publish_header(&self, mut header: GatewayConfig) -> GatewayConfig {
@@ -159,7 +170,11 @@ impl<'a> World<'a> {
     pub fn start(&mut self, kernel: &str) -> usize {
         let file = self.kernel_file(kernel);
         let log = file.with_extension("log");
-        let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let out = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .arg("agent")
             .arg(&file)
@@ -178,12 +193,14 @@ impl<'a> World<'a> {
             .stderr(out)
             .spawn()
             .unwrap();
-        self.agents.push(Agent { child, file, log });
+        self.agents.push(Agent { child, log });
         self.agents.len() - 1
     }
 
     fn kernel_file(&self, kernel: &str) -> PathBuf {
-        self.server.dir.join(format!("{}-{kernel}.json", self.namespace))
+        self.server
+            .dir
+            .join(format!("{}-{kernel}.json", self.namespace))
     }
 
     pub fn kernel(&self, kernel: &str) -> Kernel {
@@ -209,7 +226,10 @@ impl<'a> World<'a> {
             if let Some(status) = self.agents[agent].child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < Duration::from_secs(25), "the agent does not end");
+            assert!(
+                begun.elapsed() < Duration::from_secs(25),
+                "the agent does not end"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -244,7 +264,10 @@ impl<'a> World<'a> {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("no report with {what}; the last is {last:#?}; see {}", self.logs());
+        panic!(
+            "no report with {what}; the last is {last:#?}; see {}",
+            self.logs()
+        );
     }
 
     fn logs(&self) -> String {
@@ -253,20 +276,30 @@ impl<'a> World<'a> {
             let lines: Vec<&str> = text.lines().collect();
             lines[lines.len().saturating_sub(40)..].join("\n")
         };
-        self.agents.iter().map(tail).collect::<Vec<_>>().join("\n----\n")
+        self.agents
+            .iter()
+            .map(tail)
+            .collect::<Vec<_>>()
+            .join("\n----\n")
     }
 
     /// Applied is this generation, and active.
     pub async fn active_at(&self, generation: i64) -> GatewayInstanceStatus {
         self.report(&format!("generation {generation} and active"), |status| {
             status.active.is_some()
-                && status.applied.as_ref().is_some_and(|a| a.generation == generation)
+                && status
+                    .applied
+                    .as_ref()
+                    .is_some_and(|a| a.generation == generation)
         })
         .await
     }
 
     pub async fn delete_pod(&self) {
-        self.api::<Pod>().delete(POD, &DeleteParams::default()).await.unwrap();
+        self.api::<Pod>()
+            .delete(POD, &DeleteParams::default())
+            .await
+            .unwrap();
     }
 }
 
@@ -282,12 +315,12 @@ pub fn eips(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
     numbers
         .into_iter()
         .flat_map(|n| {
-            let (high, low) = (n / 250, n % 250 + 1);
+            let (high, low, six) = (n / 250, n % 250 + 1, n + 1);
             [
                 format!("addr eip-{n} 1 10.155.{high}.{low} external"),
-                format!("addr eip-{n} 1 2001:db8:1::{n:x} external"),
+                format!("addr eip-{n} 1 2001:db8:1::{six:x} external"),
                 format!("fip fip-{n} 1 10.155.{high}.{low} 10.244.{high}.{low} both"),
-                format!("fip fip-{n} 1 2001:db8:1::{n:x} fd00:10:244::{n:x} both"),
+                format!("fip fip-{n} 1 2001:db8:1::{six:x} fd00:10:244::{six:x} both"),
             ]
         })
         .collect()

@@ -116,14 +116,7 @@ impl Net {
             node: name("node"),
             switch: name("sw"),
         };
-        for host in [
-            &net.client,
-            &net.gw,
-            &net.a,
-            &net.b,
-            &net.node,
-            &net.switch,
-        ] {
+        for host in [&net.client, &net.gw, &net.a, &net.b, &net.node, &net.switch] {
             ip(&format!("netns add {host}"));
             sysctl(host, "ipv6/conf/all/accept_dad", "0");
             sysctl(host, "ipv6/conf/default/accept_dad", "0");
@@ -131,7 +124,9 @@ impl Net {
         }
         let sw = &net.switch;
         for bridge in ["ext", "lan"] {
-            ip(&format!("-n {sw} link add {bridge} type bridge mcast_snooping 0"));
+            ip(&format!(
+                "-n {sw} link add {bridge} type bridge mcast_snooping 0"
+            ));
             ip(&format!("-n {sw} link set {bridge} up"));
         }
         for file in ["iptables", "ip6tables", "arptables"] {
@@ -160,11 +155,17 @@ impl Net {
         plug(&net.a, "eth0", "lan");
         plug(&net.b, "eth0", "lan");
         let (gw, node) = (&net.gw, &net.node);
-        ip(&format!("-n {node} link add eth0 type veth peer name eth0 netns {gw}"));
+        ip(&format!(
+            "-n {node} link add eth0 type veth peer name eth0 netns {gw}"
+        ));
         ip(&format!("-n {node} link set eth0 up"));
         ip(&format!("-n {gw} link set eth0 up"));
         for (host, dev, list) in [
-            (&net.client, "eth0", "10.155.30.9/24 10.155.30.1/24 2001:db8:1::1/64 2001:db8:1::9/64"),
+            (
+                &net.client,
+                "eth0",
+                "10.155.30.9/24 10.155.30.1/24 2001:db8:1::1/64 2001:db8:1::9/64",
+            ),
             (&net.client, "lo", "198.51.100.9/32 2001:db8:2::9/128"),
             (&net.gw, "eth1", "10.155.30.2/24 2001:db8:1::2/64"),
             (&net.gw, "eth0", "10.250.0.2/24 fd00:10:250::2/64"),
@@ -174,7 +175,9 @@ impl Net {
         ] {
             for address in list.split(' ') {
                 let nodad = if address.contains(':') { "nodad" } else { "" };
-                ip(&format!("-n {host} address add {address} dev {dev} {nodad}"));
+                ip(&format!(
+                    "-n {host} address add {address} dev {dev} {nodad}"
+                ));
             }
         }
         for host in [&net.a, &net.b] {

@@ -121,14 +121,15 @@ fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
         }
         change.objects += chain.rules.len();
     }
-    for name in emptied {
-        change.batch.delete_chain(table, name);
-        change.objects += 1;
-    }
     for name in old.sets.keys() {
         if !new.sets.contains_key(name) {
             change.batch.delete_set(table, name);
             change.objects += 1;
         }
+    }
+    // Last, because verdict maps refer to chains too.
+    for name in emptied {
+        change.batch.delete_chain(table, name);
+        change.objects += 1;
     }
 }
