@@ -1,0 +1,115 @@
+//! After each scenario nothing of it may be left: no object, no claim, no
+//! report, no pod. That is a rule too, so it is checked, not forced.
+
+use serde_json::{Value, json};
+
+use crate::failure::{Outcome, wrong};
+use crate::objects::USER_KINDS;
+use crate::stage::{Stage, text};
+
+/// Kinds of which nothing stays when no user object is left.
+const INTERNAL: [&str; 4] = [
+    "GatewayConfig",
+    "RuleSlice",
+    "GatewayInstance",
+    "AddressClaim",
+];
+/// How long the product may take to clear away everything, in seconds.
+const PATIENCE: f64 = 40.0;
+
+/// Deletes all user objects and waits until nothing is left. When something
+/// stays it is removed by force, for the next scenario's sake, and named.
+pub fn all(stage: &mut Stage) -> Outcome {
+    let mut objects = Vec::new();
+    for kind in USER_KINDS {
+        objects.extend(
+            stage
+                .list(kind, "", "")?
+                .iter()
+                .map(|object| name_of(kind, object)),
+        );
+    }
+    stage.delete_all(&objects)?;
+    for namespace in stage.list("Namespace", "", "e2e.sluice.dev/scenario=true")? {
+        stage.delete("Namespace", "", &text(&namespace, "/metadata/name"))?;
+    }
+    let left = stage.wait_for("that nothing is left", PATIENCE, || match left(stage) {
+        Ok(left) if left.is_empty() => Ok(()),
+        Ok(left) => Err(left
+            .iter()
+            .map(|(kind, ns, name)| format!("{kind} {ns}/{name}"))
+            .collect::<Vec<_>>()
+            .join(", ")),
+        Err(failure) => Err(failure.to_string()),
+    });
+    if let Err(failure) = left {
+        crate::evidence::keep(stage);
+        force(stage)?;
+        return wrong(format!("after deleting everything: {failure}"));
+    }
+    Ok(())
+}
+
+/// All that is left of any scenario.
+pub fn left(stage: &Stage) -> Outcome<Vec<(String, String, String)>> {
+    let mut out = Vec::new();
+    for kind in USER_KINDS.iter().chain(&INTERNAL) {
+        out.extend(
+            stage
+                .list(kind, "", "")?
+                .iter()
+                .map(|object| name_of(kind, object)),
+        );
+    }
+    for kind in ["Deployment", "Pod"] {
+        out.extend(
+            stage
+                .list(kind, "", "sluice.dev/gateway")?
+                .iter()
+                .map(|object| name_of(kind, object)),
+        );
+    }
+    for lease in stage.list("Lease", "", "sluice.dev/gateway")? {
+        out.push(name_of("Lease", &lease));
+    }
+    for namespace in stage.list("Namespace", "", "e2e.sluice.dev/scenario=true")? {
+        out.push(name_of("Namespace", &namespace));
+    }
+    Ok(out)
+}
+
+fn force(stage: &mut Stage) -> Outcome {
+    for (kind, namespace, name) in left(stage)? {
+        if kind == "Namespace" {
+            continue;
+        }
+        let free = json!({"metadata": {"finalizers": null}});
+        // It may go on its own meanwhile.
+        let _ = stage.delete(&kind, &namespace, &name);
+        let _ = stage.patch(&kind, &namespace, &name, &free);
+    }
+    // An operator that remembers what was torn from it starts anew.
+    let _ = stage.kubectl(
+        &[
+            "-n",
+            "sluice-system",
+            "delete",
+            "pods",
+            "--all",
+            "--force",
+            "--grace-period=0",
+        ],
+        None,
+    );
+    let _ = stage.kubectl(&["-n", "sluice-system", "delete", "leases", "--all"], None);
+    stage.pause(2.0);
+    Ok(())
+}
+
+fn name_of(kind: &str, object: &Value) -> (String, String, String) {
+    (
+        kind.to_owned(),
+        text(object, "/metadata/namespace"),
+        text(object, "/metadata/name"),
+    )
+}

@@ -1,0 +1,94 @@
+//! The judgement on a scenario's record, and what is kept of a failed one.
+
+use std::fmt::Write as _;
+
+use sluice_e2e::evidence::checker;
+
+use crate::failure::{Outcome, wrong};
+use crate::stage::Stage;
+
+/// How many violations are shown; the record has all.
+const SHOWN: usize = 8;
+
+/// Checks the scenario's whole record against the rules.
+pub fn judge(stage: &Stage) -> Outcome {
+    let records = stage.history.records();
+    let violations = checker::check(&records, stage.demands);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{} violations of the rules", violations.len());
+    for violation in violations.iter().take(SHOWN) {
+        let _ = write!(text, "\n{violation}");
+    }
+    let all: String = violations
+        .iter()
+        .map(|violation| format!("{violation}\n"))
+        .collect();
+    stage.write("violations.txt", all.as_bytes());
+    wrong(text)
+}
+
+/// Keeps logs and objects of a failed scenario beside its record.
+pub fn keep(stage: &Stage) {
+    let everything = "natgateways,eippools,eips,fips,dnats,snats,gatewayconfigs,ruleslices,gatewayinstances,addressclaims";
+    let logs = ["--tail=5000", "--prefix", "--timestamps"];
+    let asked: [(&str, Vec<&str>); 6] = [
+        ("objects.yaml", vec!["get", everything, "-A", "-o", "yaml"]),
+        ("leases.yaml", vec!["get", "leases", "-A", "-o", "yaml"]),
+        (
+            "pods.txt",
+            vec!["get", "pods,deployments", "-A", "-o", "wide"],
+        ),
+        (
+            "events.txt",
+            vec!["get", "events", "-A", "--sort-by=.lastTimestamp"],
+        ),
+        (
+            "operator.log",
+            [
+                &["-n", "sluice-system", "logs", "deployment/sluice-operator"],
+                &logs[..],
+            ]
+            .concat(),
+        ),
+        (
+            "agents.log",
+            [
+                &[
+                    "-n",
+                    "net",
+                    "logs",
+                    "-l",
+                    "sluice.dev/gateway",
+                    "--max-log-requests=9",
+                ],
+                &logs[..],
+            ]
+            .concat(),
+        ),
+    ];
+    for (file, arguments) in asked {
+        match stage.kubectl(&arguments, None) {
+            Ok(text) => stage.write(file, text.as_bytes()),
+            Err(failure) => stage.write(file, failure.to_string().as_bytes()),
+        }
+    }
+    if let Ok(host) = stage.gateway_host() {
+        let script = "ip -br addr; ip rule; ip route show table all; ip -6 rule; ip -6 neigh show proxy; nft list ruleset";
+        if let Ok(output) = stage.lab.exec(&host, &["sh", "-c", script]) {
+            stage.write("gateway-netns.txt", &output.stdout);
+        }
+    }
+    let previous = [
+        "-n",
+        "sluice-system",
+        "logs",
+        "deployment/sluice-operator",
+        "--previous",
+        "--tail=2000",
+    ];
+    if let Ok(text) = stage.kubectl(&previous, None) {
+        stage.write("operator-previous.log", text.as_bytes());
+    }
+}
