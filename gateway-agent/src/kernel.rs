@@ -142,9 +142,9 @@ impl Kernel {
                 &refused,
             );
             // Addresses that go, go before their rules.
-            changed += self
-                .network
-                .withdraw(&settings, &built.addresses, holding, &self.options)?;
+            changed +=
+                self.network
+                    .withdraw(&settings, &built.addresses, holding, &self.options)?;
             match self.tables.make(&built.ruleset) {
                 Ok(objects) => changed += objects,
                 Err(Refused::Other(error)) => return Err(error),
@@ -154,7 +154,9 @@ impl Kernel {
                     keys,
                     error,
                 }) => {
-                    let origins = keys.iter().filter_map(|key| built.origin(family, &set, key));
+                    let origins = keys
+                        .iter()
+                        .filter_map(|key| built.origin(family, &set, key));
                     // Where the kernel does not name the element the youngest goes first.
                     let Some(origin) = origins.max() else {
                         return Err(KernelError::Rules(format!("set {set}: {error}")));
@@ -211,7 +213,12 @@ impl Kernel {
             return Vec::new();
         };
         let next_hops = held.settings.lan_addresses.iter().map(ipnet::IpNet::addr);
-        held.built.addresses.keys().copied().chain(next_hops).collect()
+        held.built
+            .addresses
+            .keys()
+            .copied()
+            .chain(next_hops)
+            .collect()
     }
 
     /// Compares the kernel with what was applied last. Cheap enough for once a second with
@@ -256,11 +263,9 @@ impl Kernel {
                 return Err(KernelError::Rules(format!("set {set}: {error}")));
             }
         };
-        let outcome = self.network.converge(
-            &held.settings,
-            &held.built.addresses,
-            held.stamp.holding,
-        )?;
+        let outcome =
+            self.network
+                .converge(&held.settings, &held.built.addresses, held.stamp.holding)?;
         changed += outcome.changed;
         Ok(changed)
     }

@@ -1,5 +1,6 @@
 //! Real packets through a real kernel: FIP, DNAT, SNAT, hairpin, ping, both families.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing)]
 
 mod rig;
 

@@ -1,5 +1,6 @@
 //! What must not pass, must not be answered, and must be noticed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing)]
 
 mod rig;
 

@@ -1,5 +1,6 @@
 //! Many entries: bad ones among them, and how long they take.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing)]
 
 mod rig;
 

@@ -1,6 +1,7 @@
 //! Tells neighbours which MAC has an address, and asks whether another one has it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -71,10 +72,14 @@ fn ask(places: &[(IpAddr, &Link)], time: Duration) -> io::Result<Vec<Conflict>> 
         let Some(mac) = link.mac.filter(|_| link.up) else {
             continue;
         };
-        let protocol = if address.is_ipv4() { ETH_P_ARP } else { ETH_P_IPV6 };
-        if !sockets.contains_key(&(link.index, protocol)) {
+        let protocol = if address.is_ipv4() {
+            ETH_P_ARP
+        } else {
+            ETH_P_IPV6
+        };
+        if let Entry::Vacant(place) = sockets.entry((link.index, protocol)) {
             let socket = PacketSocket::listener(link.index, protocol)?;
-            sockets.insert((link.index, protocol), (socket, link, mac));
+            place.insert((socket, link, mac));
         }
         asked.insert(*address, link);
     }
@@ -82,7 +87,11 @@ fn ask(places: &[(IpAddr, &Link)], time: Duration) -> io::Result<Vec<Conflict>> 
     let start = Instant::now();
     for round in 1..=PROBES {
         for (address, link) in &asked {
-            let protocol = if address.is_ipv4() { ETH_P_ARP } else { ETH_P_IPV6 };
+            let protocol = if address.is_ipv4() {
+                ETH_P_ARP
+            } else {
+                ETH_P_IPV6
+            };
             if let Some((socket, _, mac)) = sockets.get(&(link.index, protocol)) {
                 socket.send(link.index, &frame::probe(*address, *mac))?;
             }

@@ -11,9 +11,7 @@ use super::report::{
     UplinkState,
 };
 use super::routing::{Routing, routing};
-use super::rtnl::{
-    Address, DevConf, Hop, Link, Proxy, Request, Route, Rtnl, Rule, address_flags,
-};
+use super::rtnl::{Address, DevConf, Hop, Link, Proxy, Request, Route, Rtnl, Rule, address_flags};
 use super::settings::{Settings, Uplink};
 
 /// `EEXIST`, `ENOENT`, `ESRCH`, `EADDRNOTAVAIL` (`asm-generic/errno-base.h`, `errno.h`).
@@ -132,9 +130,8 @@ impl Network {
         requests.extend(gone.map(|route| route.remove(seen.loopback())));
         // Next hops of settings that are no more.
         let stale = seen.addresses.iter().filter(|own| {
-            let kept = |(device, net): &(u32, ipnet::IpNet)| {
-                *device == own.device && *net == own.address
-            };
+            let kept =
+                |(device, net): &(u32, ipnet::IpNet)| *device == own.device && *net == own.address;
             own.ours && !wanted.next_hops.iter().any(kept)
         });
         requests.extend(stale.map(Address::remove));
@@ -280,7 +277,10 @@ impl Network {
         let about = missing.iter().map(|proxy| proxy.address.into());
         changed += self.put_each(&requests, about, refused)?;
         for (device, net) in &wanted.next_hops {
-            if seen.own(*device, net.addr()).is_some_and(|own| !failed(own)) {
+            if seen
+                .own(*device, net.addr())
+                .is_some_and(|own| !failed(own))
+            {
                 continue;
             }
             let address = Address {
@@ -391,7 +391,12 @@ impl Network {
         let mut inspection = Inspection::default();
         let missing = wanted.routes.difference(&seen.routes);
         inspection.missing(missing.map(ToString::to_string));
-        inspection.missing(wanted.rules.difference(&seen.rules).map(ToString::to_string));
+        inspection.missing(
+            wanted
+                .rules
+                .difference(&seen.rules)
+                .map(ToString::to_string),
+        );
         let local: BTreeSet<Route> = seen.local().cloned().collect();
         let missing = wanted.local.difference(&local);
         inspection.missing(missing.map(ToString::to_string));
@@ -399,7 +404,11 @@ impl Network {
         inspection.missing(missing.map(|p| format!("proxy of {}", p.address)));
         let known = wanted.routes.union(&wanted.local).cloned().collect();
         inspection.extra(seen.routes.difference(&known).map(ToString::to_string));
-        inspection.extra(seen.rules.difference(&wanted.rules).map(ToString::to_string));
+        inspection.extra(
+            seen.rules
+                .difference(&wanted.rules)
+                .map(ToString::to_string),
+        );
         inspection.extra(
             seen.proxies
                 .difference(&wanted.proxies)
@@ -423,7 +432,8 @@ impl Network {
 
 impl Inspection {
     fn missing(&mut self, objects: impl Iterator<Item = String>) {
-        self.drift.extend(objects.map(|o| format!("{o} is missing")));
+        self.drift
+            .extend(objects.map(|o| format!("{o} is missing")));
     }
 
     fn extra(&mut self, objects: impl Iterator<Item = String>) {
@@ -479,7 +489,10 @@ impl Inspection {
             );
         }
         let v6 = addresses.keys().any(IpAddr::is_ipv6)
-            || settings.lan_addresses.iter().any(|net| net.addr().is_ipv6());
+            || settings
+                .lan_addresses
+                .iter()
+                .any(|net| net.addr().is_ipv6());
         if !v6 || !holding {
             return;
         }
@@ -538,7 +551,8 @@ impl Inspection {
         for (device, net) in &wanted.next_hops {
             let own = seen.own(*device, net.addr());
             if own.is_none_or(failed) {
-                self.drift.push(format!("address {net} of the LAN is missing"));
+                self.drift
+                    .push(format!("address {net} of the LAN is missing"));
                 self.unusable(net.addr(), UnusableReason::AddressMissing, &settings.lan);
             }
         }
@@ -612,8 +626,8 @@ impl Inspection {
 }
 
 fn wrong_settings(settings: &Settings, link: &Link) -> Vec<(DevConf, u32)> {
-    let lan = (link.name == settings.lan && !settings.lan_addresses.is_empty())
-        .then_some(LAN_ANNOUNCE);
+    let lan =
+        (link.name == settings.lan && !settings.lan_addresses.is_empty()).then_some(LAN_ANNOUNCE);
     NEEDED
         .into_iter()
         .chain(lan)

@@ -46,7 +46,9 @@ impl Events {
             source,
         };
         let network = Rtnl::open_with_groups(groups::ALL).map_err(failed)?;
-        let links = Rtnl::open().and_then(|mut rtnl| rtnl.links()).map_err(failed)?;
+        let links = Rtnl::open()
+            .and_then(|mut rtnl| rtnl.links())
+            .map_err(failed)?;
         Ok(Self {
             network,
             rules: EventSocket::open().map_err(|e| KernelError::Rules(e.to_string()))?,

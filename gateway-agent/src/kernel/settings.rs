@@ -75,7 +75,11 @@ impl Settings {
             }
             let number = u8::try_from(index + 1).ok().filter(|n| *n <= MAX_UPLINKS);
             let number = number.ok_or_else(|| {
-                bad("uplinks", &settings.uplinks.len().to_string(), "name at most 8")
+                bad(
+                    "uplinks",
+                    &settings.uplinks.len().to_string(),
+                    "name at most 8",
+                )
             })?;
             uplinks.push(Uplink {
                 name: uplink.name.clone(),
@@ -149,7 +153,11 @@ fn interface(field: &str, name: &str) -> Result<(), KernelError> {
     if fits {
         Ok(())
     } else {
-        Err(bad(field, name, "give the name of an interface, 1 to 15 characters"))
+        Err(bad(
+            field,
+            name,
+            "give the name of an interface, 1 to 15 characters",
+        ))
     }
 }
 
@@ -173,6 +181,10 @@ fn same_family(field: &str, text: &str, a: IpAddr, b: IpAddr) -> Result<(), Kern
     if a.is_ipv4() == b.is_ipv4() {
         Ok(())
     } else {
-        Err(bad(field, text, "write an address of the same family as the prefix"))
+        Err(bad(
+            field,
+            text,
+            "write an address of the same family as the prefix",
+        ))
     }
 }

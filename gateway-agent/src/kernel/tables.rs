@@ -309,9 +309,9 @@ fn step(seen: &Verified, wanted: &Ruleset, ownership: bool) -> Change {
     for (old, new) in pairs {
         let new = flagged(new, ownership);
         // A table that was not made to persist cannot learn it.
-        let replace = old.as_ref().is_some_and(|old| {
-            ownership && !old.table.flags.contains(TableFlags::PERSIST)
-        });
+        let replace = old
+            .as_ref()
+            .is_some_and(|old| ownership && !old.table.flags.contains(TableFlags::PERSIST));
         match old {
             Some(old) if replace => {
                 change.batch.delete_table(&old.table.id);
@@ -351,17 +351,24 @@ fn is_echoed(change: &Change, echoed: &[nfnetlink::nftables::Event], port: u32) 
         }
     }
     change.sent.iter().all(|(index, elements)| {
-        change.batch.operations().get(*index).is_some_and(|operation| {
-            let (family, set) = (operation.table.family, operation.name.as_str());
-            elements
-                .iter()
-                .all(|element| back.contains(&(family, set, element)))
-        })
+        change
+            .batch
+            .operations()
+            .get(*index)
+            .is_some_and(|operation| {
+                let (family, set) = (operation.table.family, operation.name.as_str());
+                elements
+                    .iter()
+                    .all(|element| back.contains(&(family, set, element)))
+            })
     })
 }
 
 fn refusal(change: &Change, refusal: &Refusal) -> Refused {
-    let sent = change.sent.iter().find(|(index, _)| *index == refusal.index);
+    let sent = change
+        .sent
+        .iter()
+        .find(|(index, _)| *index == refusal.index);
     let Some((_, elements)) = sent else {
         let hint = match refusal.errno {
             Errno::PERM => "; another process owns the table",

@@ -7,6 +7,7 @@
 //! The same with 2001:db8:1::/64, 2001:db8:2::9, fd00:10:244::/64 and fd00:10:250::/64.
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::indexing_slicing)]
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;

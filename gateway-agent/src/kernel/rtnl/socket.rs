@@ -8,8 +8,8 @@ use nfnetlink::wire::{
 };
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recv, sendto, socket_with,
-    sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recv, sendto,
+    socket_with, sockopt,
 };
 
 use super::Request;
@@ -146,7 +146,9 @@ impl Rtnl {
                 return Ok(list);
             }
         }
-        Err(io::Error::other("the list changed during each of several dumps"))
+        Err(io::Error::other(
+            "the list changed during each of several dumps",
+        ))
     }
 
     fn dump_once<T>(

@@ -10,9 +10,7 @@ use sluice_crds::user::{Ports, Protocol};
 
 use super::chains::{self, SourceMap};
 use super::statement::{Ip, SourceKey, TCP, UDP};
-use super::{
-    Contents, FROM_INSIDE, HOLDER, Origin, Ruleset, STAMP, STANDBY, StampField, TABLE,
-};
+use super::{Contents, FROM_INSIDE, HOLDER, Origin, Ruleset, STAMP, STANDBY, StampField, TABLE};
 use crate::kernel::report::{KernelOptions, Stamp};
 use crate::kernel::settings::{Settings, unfit};
 
@@ -156,9 +154,15 @@ impl Work<'_> {
                 .replace(element, None);
             let outward = Value::concat([lan.clone(), name.clone()]);
             paths.push(Element::verdict(outward, Verdict::Accept));
-            paths.push(Element::verdict(Value::concat([name, lan.clone()]), inward()));
+            paths.push(Element::verdict(
+                Value::concat([name, lan.clone()]),
+                inward(),
+            ));
         }
-        paths.push(Element::verdict(Value::concat([lan.clone(), lan]), inward()));
+        paths.push(Element::verdict(
+            Value::concat([lan.clone(), lan]),
+            inward(),
+        ));
         let map = Set::verdict_map("paths", &[Field::IFNAME, Field::IFNAME]);
         let map = self.inet.declare(map);
         // Who does not hold forwards nothing.
@@ -176,7 +180,10 @@ impl Work<'_> {
         let role = if stamp.holding { HOLDER } else { STANDBY };
         for (field, text) in [
             (StampField::Uid, stamp.revision.uid.as_str()),
-            (StampField::Generation, &stamp.revision.generation.to_string()),
+            (
+                StampField::Generation,
+                &stamp.revision.generation.to_string(),
+            ),
             (StampField::Digest, &stamp.digest),
             (StampField::Role, role),
         ] {
@@ -229,7 +236,9 @@ impl Work<'_> {
             Body::Snat { source, address } => {
                 let uplink = self.uplink_of(*address)?;
                 if source.prefix_len() == 0 {
-                    return Err(format!("source {source} is everything: name the inside subnets"));
+                    return Err(format!(
+                        "source {source} is everything: name the inside subnets"
+                    ));
                 }
                 let pool = self.pools.entry(*source).or_default();
                 pool.push((*address, uplink, origin));
@@ -246,7 +255,10 @@ impl Work<'_> {
         let index = uplinks.clone().position(|u| u.name == uplink);
         let index = index.ok_or_else(|| {
             let names: Vec<&str> = uplinks.map(|u| u.name.as_str()).collect();
-            format!("uplink {uplink} is not one of the gateway's: {}", names.join(", "))
+            format!(
+                "uplink {uplink} is not one of the gateway's: {}",
+                names.join(", ")
+            )
         })?;
         if let Some(by) = self.origins.get(&address) {
             return Err(format!("address {address} is taken by entry {by}"));
@@ -315,14 +327,15 @@ impl Work<'_> {
             return Err(format!("inside address {inside} {reason}"));
         }
         if self.fips.contains(&address) {
-            return Err(format!("address {address} has a FIP, which takes all its ports"));
+            return Err(format!(
+                "address {address} has a FIP, which takes all its ports"
+            ));
         }
         let ip = family(address);
         let addr = ip.field();
         let key = [addr, Field::INET_PROTO, Field::INET_SERVICE];
-        let at = |port: u16| {
-            Value::concat([address.into(), Value::u8(protocol), Value::port(port)])
-        };
+        let at =
+            |port: u16| Value::concat([address.into(), Value::u8(protocol), Value::port(port)]);
         let same = ports == inside_ports;
         if same && ports.first() == 1 && ports.last() == u16::MAX {
             let key = Value::concat([address.into(), Value::u8(protocol)]);
@@ -404,8 +417,11 @@ impl Work<'_> {
             let lan = self.settings.lan.clone();
             self.answer(next_hop.addr(), &lan, holding, None);
         }
-        let addresses: Vec<(IpAddr, usize)> =
-            self.addresses.iter().map(|(a, index)| (*a, *index)).collect();
+        let addresses: Vec<(IpAddr, usize)> = self
+            .addresses
+            .iter()
+            .map(|(a, index)| (*a, *index))
+            .collect();
         for (address, index) in addresses {
             let origin = self.origins.get(&address).copied();
             if let Some(uplink) = self.settings.uplinks.get(index) {
@@ -446,7 +462,12 @@ impl Work<'_> {
                             mask: (len < longest).then(|| mask(ip, len)),
                             slots: shared.then_some(POOL_SLOTS),
                         };
-                        sources.push(SourceMap { ip, key, snat, mark });
+                        sources.push(SourceMap {
+                            ip,
+                            key,
+                            snat,
+                            mark,
+                        });
                     }
                 }
             }
@@ -488,10 +509,16 @@ fn source_names(ip: Ip, len: u8, shared: bool) -> (String, String) {
 fn mask(ip: Ip, len: u8) -> Value {
     let len = u32::from(len);
     match ip {
-        Ip::V4 => Value((u32::MAX << 32_u32.saturating_sub(len).min(31)).to_be_bytes().to_vec()),
-        Ip::V6 => {
-            Value((u128::MAX << 128_u32.saturating_sub(len).min(127)).to_be_bytes().to_vec())
-        }
+        Ip::V4 => Value(
+            (u32::MAX << 32_u32.saturating_sub(len).min(31))
+                .to_be_bytes()
+                .to_vec(),
+        ),
+        Ip::V6 => Value(
+            (u128::MAX << 128_u32.saturating_sub(len).min(127))
+                .to_be_bytes()
+                .to_vec(),
+        ),
     }
 }
 

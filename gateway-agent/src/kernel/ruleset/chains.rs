@@ -11,9 +11,7 @@ use nfnetlink::nftables::{
 };
 
 use super::statement::{End, Ip, SourceKey, Way, rule};
-use super::{
-    FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, TABLE, UPLINK_MASK,
-};
+use super::{FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, TABLE, UPLINK_MASK};
 use crate::kernel::report::KernelOptions;
 use crate::kernel::settings::Settings;
 
@@ -79,7 +77,13 @@ pub fn inet(
     silence(table);
     premark(table, settings, sources);
     table.chain(
-        chain("dstnat", ChainKind::Nat, Hook::Prerouting, DSTNAT, Policy::Accept),
+        chain(
+            "dstnat",
+            ChainKind::Nat,
+            Hook::Prerouting,
+            DSTNAT,
+            Policy::Accept,
+        ),
         Ip::BOTH.into_iter().flat_map(dstnat),
     );
     table.chain(
@@ -108,13 +112,23 @@ pub fn inet(
 
 fn silence(table: &mut TableContent) {
     table.chain(
-        filter("silence_in", Hook::Prerouting, BEFORE_CONNTRACK, Policy::Accept),
+        filter(
+            "silence_in",
+            Hook::Prerouting,
+            BEFORE_CONNTRACK,
+            Policy::Accept,
+        ),
         [rule()
             .nd_target_elsewhere(NEIGHBOR_SOLICIT, Way::In, "held6", "answers6")
             .drop()],
     );
     table.chain(
-        filter("silence_out", Hook::Output, BEFORE_CONNTRACK, Policy::Accept),
+        filter(
+            "silence_out",
+            Hook::Output,
+            BEFORE_CONNTRACK,
+            Policy::Accept,
+        ),
         [
             rule()
                 .nd_target_elsewhere(NEIGHBOR_ADVERT, Way::Out, "held6", "answers6")
@@ -255,7 +269,13 @@ fn outroute(table: &mut TableContent) {
     // What this host itself sends for a flow (ICMP errors, answers to ping) goes where the
     // flow's own packets of that direction go.
     table.chain(
-        chain("outroute", ChainKind::Route, Hook::Output, MANGLE, Policy::Accept),
+        chain(
+            "outroute",
+            ChainKind::Route,
+            Hook::Output,
+            MANGLE,
+            Policy::Accept,
+        ),
         [
             by_origin(FROM_OUTSIDE, true)
                 .set_mark_from_ct(UPLINK_MASK)
@@ -277,7 +297,13 @@ fn srcnat(
 ) {
     let lan = settings.lan.as_str();
     table.chain(
-        chain("srcnat", ChainKind::Nat, Hook::Postrouting, SRCNAT, Policy::Accept),
+        chain(
+            "srcnat",
+            ChainKind::Nat,
+            Hook::Postrouting,
+            SRCNAT,
+            Policy::Accept,
+        ),
         [
             rule().not_interface(Way::In, lan).accept(),
             rule()
@@ -323,14 +349,13 @@ fn leak(table: &mut TableContent, lan: &str) {
         rule().interface_not_in(Way::Out, "uplinks").accept(),
     ];
     for ip in Ip::BOTH {
-        rules.push(
-            rule()
-                .address_in(ip, End::Source, &ip.name("own"))
-                .accept(),
-        );
+        rules.push(rule().address_in(ip, End::Source, &ip.name("own")).accept());
     }
     rules.push(rule().drop());
-    table.chain(filter("leak", Hook::Postrouting, LAST, Policy::Accept), rules);
+    table.chain(
+        filter("leak", Hook::Postrouting, LAST, Policy::Accept),
+        rules,
+    );
 }
 
 /// Puts the chains into the table `arp`.
@@ -344,9 +369,7 @@ pub fn arp(table: &mut TableContent) {
     );
     table.chain(
         filter("output", Hook::Output, FILTER, Policy::Accept),
-        [rule()
-            .arp_elsewhere(Way::Out, "held4", "answers4")
-            .drop()],
+        [rule().arp_elsewhere(Way::Out, "held4", "answers4").drop()],
     );
 }
 
@@ -356,7 +379,12 @@ pub fn guard(options: &KernelOptions) -> Ruleset {
     let mut inet = TableContent::new(Table::new(Family::Inet, TABLE));
     inet.chain(filter("forward", Hook::Forward, FILTER, Policy::Drop), []);
     inet.chain(
-        filter("silence_in", Hook::Prerouting, BEFORE_CONNTRACK, Policy::Accept),
+        filter(
+            "silence_in",
+            Hook::Prerouting,
+            BEFORE_CONNTRACK,
+            Policy::Accept,
+        ),
         [rule()
             .not_interface(Way::In, &options.pod_interface)
             .icmp_type(Ip::V6, NEIGHBOR_SOLICIT)

@@ -58,8 +58,16 @@ fn add(new: &TableContent, change: &mut Change) {
         }
     }
     change.objects += 1
-        + new.chains.values().map(|c| 1 + c.rules.len()).sum::<usize>()
-        + new.sets.values().map(|s| 1 + s.elements.len()).sum::<usize>();
+        + new
+            .chains
+            .values()
+            .map(|c| 1 + c.rules.len())
+            .sum::<usize>()
+        + new
+            .sets
+            .values()
+            .map(|s| 1 + s.elements.len())
+            .sum::<usize>();
 }
 
 fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
@@ -83,7 +91,9 @@ fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
         };
         let gone: Vec<&Element> = set.elements.difference(&kept.elements).collect();
         if !gone.is_empty() {
-            change.batch.delete_elements(table, name, gone.iter().copied());
+            change
+                .batch
+                .delete_elements(table, name, gone.iter().copied());
             change.objects += gone.len();
         }
     }
@@ -113,7 +123,11 @@ fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
         }
     }
     for (name, chain) in &new.chains {
-        if old.chains.get(name).is_some_and(|old| old.rules == chain.rules) {
+        if old
+            .chains
+            .get(name)
+            .is_some_and(|old| old.rules == chain.rules)
+        {
             continue;
         }
         for rule in &chain.rules {
