@@ -12,7 +12,10 @@ use sluice_core::identity::Uid;
 pub fn pair(addresses: &[IpAddr]) -> (String, String) {
     let family = |is_v4: bool| {
         let of_family = addresses.iter().filter(|a| a.is_ipv4() == is_v4);
-        of_family.map(IpAddr::to_string).collect::<Vec<_>>().join(",")
+        of_family
+            .map(IpAddr::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
     };
     (family(true), family(false))
 }

@@ -195,7 +195,11 @@ fn work<P: DataPlane>(
         let begun = Instant::now();
         let answer = carry_out(plane, &op).unwrap_or_else(KernelAnswer::Failed);
         log(&op, &answer, begun.elapsed());
-        metrics.kernel_op(name(&op), begun.elapsed(), !matches!(answer, KernelAnswer::Failed(_)));
+        metrics.kernel_op(
+            name(&op),
+            begun.elapsed(),
+            !matches!(answer, KernelAnswer::Failed(_)),
+        );
         if answers.send(FromKernel::Answer(answer)).is_err() {
             return;
         }
@@ -272,7 +276,12 @@ fn log(op: &KernelOp, answer: &KernelAnswer, took: Duration) {
             tracing::warn!(op = op_name, took_ms, count, "foreign changes undone");
         }
         (_, KernelAnswer::Probed(others)) => {
-            tracing::info!(op = op_name, took_ms, answered = others.len(), "addresses probed");
+            tracing::info!(
+                op = op_name,
+                took_ms,
+                answered = others.len(),
+                "addresses probed"
+            );
         }
         (_, KernelAnswer::Cleared) => tracing::info!(op = op_name, took_ms, "kernel cleared"),
         _ => tracing::debug!(op = op_name, took_ms, "kernel operation done"),

@@ -43,7 +43,10 @@ async fn readyz(State(metrics): State<Metrics>) -> impl IntoResponse {
     if metrics.is_warm() {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "no config is applied yet\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no config is applied yet\n",
+        )
     }
 }
 

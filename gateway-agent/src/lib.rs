@@ -11,6 +11,7 @@ pub mod dataplane;
 pub mod http;
 pub mod identity;
 pub mod kernel;
+pub mod kernel_plane;
 pub mod logging;
 pub mod metrics;
 pub mod options;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use sluice_core::identity::Uid;
 
+use crate::kernel::KernelOptions;
+
 /// Port of `/healthz`, `/readyz` and `/metrics` where `--http-bind` is not given.
 pub const HTTP_PORT: u16 = 9808;
 
@@ -22,7 +24,7 @@ pub struct Options {
     /// Namespace of the own Pod and of the gateway.
     #[arg(long, env = "POD_NAMESPACE")]
     pub pod_namespace: String,
-    /// Addresses of the own Pod (status.podIPs); read from the pod's interface if not given.
+    /// Addresses of the own Pod (status.podIPs).
     #[arg(long, env = "POD_IPS", value_delimiter = ',')]
     pub pod_ips: Vec<IpAddr>,
     /// The pod's own interface, by which the API server is reached.
@@ -64,6 +66,16 @@ pub enum LogFormat {
 }
 
 impl Options {
+    /// How the data plane is to be run.
+    #[must_use]
+    pub fn kernel(&self) -> KernelOptions {
+        KernelOptions {
+            pod_interface: self.pod_interface.clone(),
+            pod_addresses: self.pod_ips.clone(),
+            ownership: !self.shared_tables,
+        }
+    }
+
     /// The own Pod's UID.
     #[must_use]
     pub fn uid(&self) -> Uid {

@@ -75,7 +75,11 @@ pub async fn run<P: DataPlane>(
     let (tell, events) = mpsc::channel(64);
     let server = Server::new(&client, &options, tell, metrics.clone());
     server.begin();
-    http::serve(binds(&options), &metrics);
+    let binds = binds(&options);
+    if binds.is_empty() {
+        tracing::warn!("HTTP is not served: give POD_IPS or --http-bind");
+    }
+    http::serve(binds, &metrics);
     let running = Running {
         agent: Agent::new(&me, found),
         began,
@@ -86,6 +90,22 @@ pub async fn run<P: DataPlane>(
         applying: None,
     };
     running.follow(terminate, events, kernel).await
+}
+
+/// An error with all its causes.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 async fn started(
@@ -166,19 +186,27 @@ impl Running {
                 other => self.server.carry_out(other),
             }
         }
-        self.metrics.status(&self.agent.status(), self.agent.is_warm());
+        self.metrics
+            .status(&self.agent.status(), self.agent.is_warm());
         Ok(ended)
     }
 
     /// One line for each EIP that came or went, with both families' keys.
     fn log_change(&self, snapshot: &Snapshot) {
-        let before = self.applied.as_deref().map(address::by_owner).unwrap_or_default();
+        let before = self
+            .applied
+            .as_deref()
+            .map(address::by_owner)
+            .unwrap_or_default();
         let after = address::by_owner(snapshot);
         for (uid, addresses) in before.iter().filter(|(uid, _)| !after.contains_key(*uid)) {
             let (ipv4, ipv6) = address::pair(addresses);
             tracing::info!(eip = %uid, ipv4, ipv6, "addresses withdrawn");
         }
-        for (uid, addresses) in after.iter().filter(|(uid, now)| before.get(*uid) != Some(*now)) {
+        for (uid, addresses) in after
+            .iter()
+            .filter(|(uid, now)| before.get(*uid) != Some(*now))
+        {
             let (ipv4, ipv6) = address::pair(addresses);
             tracing::info!(eip = %uid, ipv4, ipv6, "addresses programmed");
         }

@@ -62,7 +62,8 @@ impl Agent {
     pub(super) fn active(&self) -> Option<Term> {
         let held = self.tenure.held(&self.me)?;
         let announced = self.plane.announced() == Some(&held);
-        (self.plane.is_answering() && announced && self.plane.acked().is_some()).then_some(held)
+        let acked = self.plane.acked().is_some_and(|acked| acked.holding);
+        (self.plane.is_answering() && announced && acked).then_some(held)
     }
 
     pub(super) fn desired(&self) -> GatewayInstanceStatus {

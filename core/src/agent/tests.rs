@@ -1,1 +1,6 @@
+//! The agent against a simulated API server, kubelet and kernel.
 
+mod properties;
+mod scenarios;
+mod sim;
+mod transitions;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::metrics::Metrics;
+use crate::run::chain;
 
 /// The longest that one request may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,21 +40,6 @@ impl From<kube::Error> for CallError {
     }
 }
 
-/// An error with all its causes, since the cause is what tells.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// Carries out a request.
 pub(super) async fn call<T>(
     what: &'static str,
@@ -67,12 +53,15 @@ pub(super) async fn call<T>(
             TIMEOUT.as_secs()
         ))),
     };
-    metrics.request(what, match &result {
-        Ok(_) => "done",
-        Err(CallError::NotFound) => "not_found",
-        Err(CallError::Conflict | CallError::AlreadyExists) => "conflict",
-        Err(CallError::Unauthorized) => "unauthorized",
-        Err(CallError::Other(_)) => "failed",
-    });
+    metrics.request(
+        what,
+        match &result {
+            Ok(_) => "done",
+            Err(CallError::NotFound) => "not_found",
+            Err(CallError::Conflict | CallError::AlreadyExists) => "conflict",
+            Err(CallError::Unauthorized) => "unauthorized",
+            Err(CallError::Other(_)) => "failed",
+        },
+    );
     result
 }

@@ -43,8 +43,7 @@ pub async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, CallError> {
     let mut config = match kubeconfig {
         None => kube::Config::incluster().map_err(|e| unreadable(&e))?,
         Some(path) => {
-            let file =
-                kube::config::Kubeconfig::read_from(path).map_err(|e| unreadable(&e))?;
+            let file = kube::config::Kubeconfig::read_from(path).map_err(|e| unreadable(&e))?;
             kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
                 .await
                 .map_err(|e| unreadable(&e))?

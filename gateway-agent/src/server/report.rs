@@ -24,12 +24,15 @@ pub(super) struct Reports {
 
 impl Reports {
     pub(super) fn new(api: Api<GatewayInstance>, options: &Options) -> Self {
-        let mut new = GatewayInstance::new(&options.pod_name, GatewayInstanceSpec {
-            gateway: options.gateway.clone(),
-            gateway_uid: options.gateway_uid.clone(),
-            pod_uid: options.pod_uid.clone(),
-            node: options.node_name.clone(),
-        });
+        let mut new = GatewayInstance::new(
+            &options.pod_name,
+            GatewayInstanceSpec {
+                gateway: options.gateway.clone(),
+                gateway_uid: options.gateway_uid.clone(),
+                pod_uid: options.pod_uid.clone(),
+                node: options.node_name.clone(),
+            },
+        );
         new.metadata = ObjectMeta {
             name: Some(options.pod_name.clone()),
             namespace: Some(options.pod_namespace.clone()),
@@ -79,7 +82,9 @@ impl Reports {
     async fn make_or_read(&self, server: &Server) -> Result<GatewayInstance, CallError> {
         let params = PostParams::default();
         let create = self.api.create(&params, &self.new);
-        let made = server.told(call("report", &server.metrics, create).await).await;
+        let made = server
+            .told(call("report", &server.metrics, create).await)
+            .await;
         let object = match made {
             Err(CallError::AlreadyExists) => self.read(server).await?,
             made => made?,
@@ -118,7 +123,9 @@ impl Reports {
         object.status = Some(status);
         let params = PostParams::default();
         let put = self.api.replace_status(self.name(), &params, &object);
-        let wrote = server.told(call("report", &server.metrics, put).await).await;
+        let wrote = server
+            .told(call("report", &server.metrics, put).await)
+            .await;
         let again = match wrote {
             Ok(object) => {
                 let status = object.status.clone().unwrap_or_default();

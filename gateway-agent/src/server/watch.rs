@@ -36,7 +36,7 @@ pub(super) async fn one<K>(
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(error = super::call::chain(&error), name, "watch broke");
+                tracing::warn!(error = crate::run::chain(&error), name, "watch broke");
                 if is_unauthorized(error) {
                     server.send(Event::Unauthorized).await;
                 }

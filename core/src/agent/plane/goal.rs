@@ -1,0 +1,57 @@
+//! What an apply is to bring about.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sluice_crds::internal::RejectedEntry;
+
+use crate::agent::event::Addresses;
+use crate::agent::{Good, addresses};
+use crate::config::Snapshot;
+
+/// What an apply brings about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Goal {
+    pub(super) config: Good,
+    pub(super) holding: bool,
+    /// Addresses that another host answers for.
+    pub(super) withheld: BTreeMap<IpAddr, String>,
+}
+
+impl Goal {
+    /// The addresses that are answered for once the goal is reached.
+    pub(super) fn answered(&self) -> Addresses {
+        if !self.holding {
+            return Addresses::new();
+        }
+        let mut all = addresses(&self.config.snapshot);
+        all.retain(|address| !self.withheld.contains_key(address));
+        all
+    }
+
+    /// What the kernel is given: without the entries of withheld addresses.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        if self.withheld.is_empty() {
+            return Arc::clone(&self.config.snapshot);
+        }
+        let mut snapshot = (*self.config.snapshot).clone();
+        snapshot
+            .entries
+            .retain(|entry| !self.withheld.contains_key(&entry.body.address()));
+        Arc::new(snapshot)
+    }
+
+    /// The entries that the kernel is not given, as refused ones.
+    pub(super) fn held_back(&self) -> impl Iterator<Item = RejectedEntry> + '_ {
+        let entries = self.config.snapshot.entries.iter();
+        entries.filter_map(|entry| {
+            let who = self.withheld.get(&entry.body.address())?;
+            Some(RejectedEntry {
+                key: entry.key(),
+                digest: entry.digest().short(),
+                error: format!("{} is answered for by {who}", entry.body.address()),
+            })
+        })
+    }
+}

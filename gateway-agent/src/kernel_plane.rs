@@ -1,0 +1,182 @@
+//! The kernel as the agent's data plane: errors and facts in its words.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sluice_core::agent::{Found, Inspection, Notice};
+use sluice_core::config::Snapshot;
+use sluice_core::identity::Revision;
+use sluice_crds::internal::{Problem, RejectedEntry, UnusableAddress, UplinkOwnAddress};
+
+use crate::dataplane::{DataPlane, Done, Watch};
+use crate::kernel::{self, Flush, Kernel, KernelOptions};
+
+/// The kernel, and what is still to be flushed.
+#[derive(Debug)]
+pub struct KernelPlane {
+    kernel: Kernel,
+    owed: Vec<Flush>,
+}
+
+impl KernelPlane {
+    /// Opens the data plane of the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// In the kernel's words.
+    pub fn open(options: KernelOptions) -> Result<Self, String> {
+        Ok(Self {
+            kernel: Kernel::open(options).map_err(text)?,
+            owed: Vec::new(),
+        })
+    }
+}
+
+fn text(error: kernel::KernelError) -> String {
+    error.to_string()
+}
+
+impl DataPlane for KernelPlane {
+    fn guard(&mut self) -> Result<(), String> {
+        let put_up = self.kernel.guard().map_err(text)?;
+        tracing::info!(put_up, "guards stand");
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Option<Found>, String> {
+        let stamp = self.kernel.stamp().map_err(text)?;
+        Ok(stamp.map(|stamp| Found {
+            revision: stamp.revision,
+            digest: stamp.digest,
+            answering: stamp.holding,
+        }))
+    }
+
+    fn apply(
+        &mut self,
+        snapshot: &Snapshot,
+        revision: &Revision,
+        holding: bool,
+    ) -> Result<Done, String> {
+        let applied = self
+            .kernel
+            .apply(snapshot, revision, holding)
+            .map_err(text)?;
+        let flush_again = applied.flush_again.is_some();
+        self.owed.extend(applied.flush_again);
+        Ok(Done {
+            rejected: applied
+                .rejected
+                .into_iter()
+                .map(|rejected| RejectedEntry {
+                    key: rejected.key,
+                    digest: rejected.digest.short(),
+                    error: rejected.error,
+                })
+                .collect(),
+            flush_again,
+            changed: applied.changed,
+        })
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        while let Some(flush) = self.owed.last() {
+            self.kernel.flush(flush).map_err(text)?;
+            self.owed.pop();
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self, addresses: &[IpAddr]) -> Result<(), String> {
+        let frames = self.kernel.announce(addresses).map_err(text)?;
+        tracing::debug!(addresses = addresses.len(), frames, "announced");
+        Ok(())
+    }
+
+    fn probe(
+        &mut self,
+        addresses: &[IpAddr],
+        wait: Duration,
+    ) -> Result<Vec<(IpAddr, String)>, String> {
+        let conflicts = self.kernel.probe_conflict(addresses, wait).map_err(text)?;
+        Ok(conflicts
+            .into_iter()
+            .map(|conflict| {
+                let who = format!("{} on {}", mac(conflict.mac), conflict.interface);
+                (conflict.address, who)
+            })
+            .collect())
+    }
+
+    fn inspect(&mut self) -> Result<Inspection, String> {
+        let seen = self.kernel.inspect().map_err(text)?;
+        Ok(Inspection {
+            drift: seen.drift,
+            unusable: seen
+                .unusable
+                .into_iter()
+                .map(|unusable| UnusableAddress {
+                    address: unusable.address.to_string(),
+                    // The variants are the words of the API.
+                    reason: format!("{:?}", unusable.reason),
+                    message: unusable.message,
+                })
+                .collect(),
+            problems: seen
+                .problems
+                .into_iter()
+                .map(|problem| Problem {
+                    reason: format!("{:?}", problem.kind),
+                    message: problem.message,
+                    blocking: problem.blocking,
+                })
+                .collect(),
+            uplinks: seen
+                .uplinks
+                .into_iter()
+                .map(|uplink| UplinkOwnAddress {
+                    name: uplink.name,
+                    mac: uplink.mac.map(mac),
+                    ipv4: uplink.ipv4.map(|address| address.to_string()),
+                    ipv6: uplink.ipv6.map(|address| address.to_string()),
+                })
+                .collect(),
+        })
+    }
+
+    fn repair(&mut self) -> Result<i64, String> {
+        let mended = self.kernel.repair().map_err(text)?;
+        Ok(i64::try_from(mended).unwrap_or(i64::MAX))
+    }
+
+    fn clear(&mut self) -> Result<(), String> {
+        self.kernel.clear().map_err(text)?;
+        self.owed.clear();
+        Ok(())
+    }
+
+    fn watch(&mut self) -> Result<Box<dyn Watch>, String> {
+        let events = self.kernel.events().map_err(text)?;
+        Ok(Box::new(KernelWatch(events)))
+    }
+}
+
+struct KernelWatch(kernel::Events);
+
+impl Watch for KernelWatch {
+    fn wait(&mut self, timeout: Duration) -> Result<Vec<Notice>, String> {
+        let events = self.0.wait(timeout).map_err(text)?;
+        Ok(events.into_iter().map(notice).collect())
+    }
+}
+
+fn notice(event: kernel::Event) -> Notice {
+    match event {
+        kernel::Event::Changed => Notice::Changed,
+        kernel::Event::Link => Notice::Link,
+    }
+}
+
+/// A MAC address as people write it.
+fn mac(bytes: [u8; 6]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
