@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TRIPLE := x86_64-unknown-linux-gnu
-BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause sluice-demo
+BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause sluice-demo sluice-bench
 LAB := target/release/sluice-lab
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \

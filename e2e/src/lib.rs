@@ -7,6 +7,7 @@
 //! namespaces with all their links. What remains, cgroups and files, is
 //! removed by [`Lab::down`], which needs nothing but the files to do so.
 
+pub mod bench;
 pub mod capture;
 pub mod cgroup;
 pub mod cli;
