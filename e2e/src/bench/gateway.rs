@@ -1,0 +1,241 @@
+//! A gateway on its own, without a cluster: three network namespaces in a row,
+//! `outside - gateway - inside`, and as many FIPs as asked for.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sluice_core::config::{Snapshot, digest};
+use sluice_core::entry::{Body, Entry, FORMAT};
+use sluice_core::identity::{Revision, Uid};
+use sluice_crds::internal::{ConfigLan, ConfigSettings, ConfigSubnet, ConfigUplink};
+
+use crate::command::{run, run_with_input};
+use crate::error::{Doing, LabError, Result};
+use crate::netns;
+
+/// Three namespaces in a row; removed when dropped.
+pub struct Row {
+    folder: PathBuf,
+}
+
+static ROWS: AtomicUsize = AtomicUsize::new(0);
+
+impl Row {
+    /// Makes the namespaces and links them: `outside` has 10.155.0.9/16,
+    /// `inside` answers for all of 10.244.0.0/16.
+    ///
+    /// # Errors
+    /// When namespaces or links cannot be made.
+    pub fn new() -> Result<Self> {
+        let n = ROWS.fetch_add(1, Ordering::Relaxed);
+        let folder = PathBuf::from(format!("target/bench/row-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
+        let row = Self { folder };
+        for name in ["outside", "gateway", "inside"] {
+            netns::create(&row.path(name))?;
+        }
+        row.link("outside", "up0", "eth1")?;
+        row.link("inside", "in0", "lan0")?;
+        row.ip("gateway", "link add eth0 type veth peer name peer0")?;
+        row.ip("gateway", "link set eth0 up")?;
+        row.ip("gateway", "addr add 10.155.0.2/16 dev eth1")?;
+        row.ip("outside", "addr add 10.155.0.9/16 dev up0")?;
+        row.ip("inside", "route add local 10.244.0.0/16 dev lo")?;
+        row.ip("inside", "route add 10.155.0.0/16 dev in0")?;
+        row.ip(
+            "inside",
+            "neigh add 10.155.0.9 lladdr 02:00:00:00:00:fe dev in0",
+        )?;
+        Ok(row)
+    }
+
+    /// Where a namespace is mounted.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Runs `ip` with these words in a namespace.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub fn ip(&self, name: &str, words: &str) -> Result<String> {
+        self.run(name, "ip", words)
+    }
+
+    /// Runs a program with these words in a namespace.
+    ///
+    /// # Errors
+    /// When the program fails.
+    pub fn run(&self, name: &str, program: &str, words: &str) -> Result<String> {
+        netns::within(&self.path(name), || {
+            run(Command::new(program).args(words.split_whitespace()))
+        })
+    }
+
+    /// Runs a program in a namespace, with its standard input given.
+    ///
+    /// # Errors
+    /// When the program fails.
+    pub fn feed(&self, name: &str, program: &str, words: &str, input: &str) -> Result<String> {
+        netns::within(&self.path(name), || {
+            run_with_input(Command::new(program).args(words.split_whitespace()), input)
+        })
+    }
+
+    fn link(&self, name: &str, there: &str, here: &str) -> Result<()> {
+        let gateway = absolute(&self.path("gateway"))?;
+        self.ip(
+            name,
+            &format!("link add {there} type veth peer name {here}"),
+        )?;
+        // iproute2 takes a process or a name in /run/netns: a process that
+        // sleeps in the gateway's namespace is not needed, nsenter's file is.
+        netns::within(&self.path(name), || move_link(here, &gateway))?;
+        self.ip(name, &format!("link set {there} up"))?;
+        self.ip("gateway", &format!("link set {here} up"))?;
+        Ok(())
+    }
+}
+
+/// Moves a link of the calling thread's namespace into the one mounted at `to`.
+fn move_link(link: &str, to: &Path) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    let file = std::fs::File::open(to).doing(|| format!("open {}", to.display()))?;
+    let fd = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    run(Command::new("ip").args(["link", "set", link, "netns", &fd])).map(|_| ())
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).doing(|| format!("resolve {}", path.display()))
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        for name in ["outside", "gateway", "inside"] {
+            netns::remove(&self.path(name));
+        }
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
+/// External address of FIP `i`, below 40,000.
+#[must_use]
+pub fn external(i: usize) -> Ipv4Addr {
+    let (high, low) = (i / 250, i % 250 + 1);
+    Ipv4Addr::new(
+        10,
+        155,
+        u8::try_from(high + 50).unwrap_or(255),
+        u8::try_from(low).unwrap_or(255),
+    )
+}
+
+/// Inside address of FIP `i`, below 40,000.
+#[must_use]
+pub fn internal(i: usize) -> Ipv4Addr {
+    let (high, low) = (i / 250, i % 250 + 1);
+    Ipv4Addr::new(
+        10,
+        244,
+        u8::try_from(high + 50).unwrap_or(255),
+        u8::try_from(low).unwrap_or(255),
+    )
+}
+
+/// The config of a gateway with `n` FIPs: `2 n` entries.
+#[must_use]
+pub fn snapshot(n: usize) -> Snapshot {
+    let settings = ConfigSettings {
+        lan: ConfigLan {
+            interface: "lan0".into(),
+            addresses: vec!["10.244.0.254/16".into()],
+            routes: vec![],
+        },
+        uplinks: vec![ConfigUplink {
+            name: "external".into(),
+            interface: "eth1".into(),
+            subnets: vec![ConfigSubnet {
+                cidr: "10.155.0.0/16".into(),
+                gateway: None,
+            }],
+            ipv4: None,
+            ipv6: None,
+        }],
+        ping_eips: true,
+    };
+    let entry = |kind: &str, i: usize, body| Entry {
+        uid: Uid::new(format!("{kind}-{i}")),
+        generation: 1,
+        body,
+    };
+    let entries: Vec<Entry> = (0..n)
+        .flat_map(|i| {
+            let (address, inside) = (external(i).into(), internal(i).into());
+            [
+                entry(
+                    "eip",
+                    i,
+                    Body::Addr {
+                        address,
+                        uplink: "external".into(),
+                    },
+                ),
+                entry(
+                    "fip",
+                    i,
+                    Body::Fip {
+                        address,
+                        inside,
+                        source: true,
+                    },
+                ),
+            ]
+        })
+        .collect();
+    let lines: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    Snapshot {
+        digest: digest(FORMAT, &settings, lines.iter().map(String::as_str)),
+        settings,
+        entries,
+        slices: vec![],
+    }
+}
+
+/// A revision of the benchmark's own.
+#[must_use]
+pub fn revision(generation: i64) -> Revision {
+    Revision {
+        uid: Uid::new("bench"),
+        generation,
+    }
+}
+
+/// The same FIPs as a script-driven gateway would write them: addresses for
+/// `ip -batch`.
+#[must_use]
+pub fn script_addresses(n: usize) -> String {
+    (0..n)
+        .map(|i| format!("addr add {}/32 dev eth1\n", external(i)))
+        .collect()
+}
+
+/// The same FIPs for `iptables-restore`.
+#[must_use]
+pub fn script_rules(n: usize) -> String {
+    let mut text = String::from("*nat\n");
+    for i in 0..n {
+        let (e, t) = (external(i), internal(i));
+        text += &format!("-A PREROUTING -d {e}/32 -j DNAT --to-destination {t}\n");
+        text += &format!("-A POSTROUTING -s {t}/32 -j SNAT --to-source {e}\n");
+    }
+    text + "COMMIT\n"
+}
+
+/// The calling thread's error for a gateway's.
+#[must_use]
+pub fn failed(what: &str, error: &dyn std::fmt::Display) -> LabError {
+    LabError::Content(format!("{what}: {error}"))
+}

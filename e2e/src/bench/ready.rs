@@ -1,0 +1,201 @@
+//! When the objects of the bench turned Ready, as a watcher sees it.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::cluster::{Names, Shared, lock};
+use crate::error::{LabError, Result};
+use crate::evidence::watcher::resource;
+
+/// An object as last seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    ready: Option<Instant>,
+    /// Last time that Ready was written True with another holder than before.
+    again: Option<Instant>,
+    holder: Value,
+    versions: usize,
+}
+
+/// What is Ready since when.
+#[derive(Clone)]
+pub struct Board {
+    seen: Shared<Names>,
+}
+
+impl Board {
+    /// Begins to watch gateways, EIPs and FIPs of all namespaces.
+    #[must_use]
+    pub fn watch(client: &Client) -> Self {
+        let board = Self {
+            seen: Shared::default(),
+        };
+        for kind in ["NATGateway", "EIP", "FIP"] {
+            let Some(resource) = resource(kind) else {
+                continue;
+            };
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+            let board = board.clone();
+            tokio::spawn(async move {
+                let mut events = watcher(api, watcher::Config::default()).boxed();
+                while let Some(event) = events.next().await {
+                    match event {
+                        Ok(watcher::Event::Apply(o) | watcher::Event::InitApply(o)) => {
+                            board.see(kind, &o)
+                        }
+                        Ok(watcher::Event::Delete(o)) => {
+                            lock(&board.seen).remove(&(kind.to_owned(), o.name_any()));
+                        }
+                        _ => {}
+                    }
+                }
+            });
+        }
+        board
+    }
+
+    fn see(&self, kind: &str, object: &DynamicObject) {
+        let now = Instant::now();
+        let status = object.data.get("status");
+        let conditions = status
+            .and_then(|s| s.get("conditions"))
+            .and_then(Value::as_array);
+        let is_ready = conditions.into_iter().flatten().any(|c| {
+            c.get("type").and_then(Value::as_str) == Some("Ready")
+                && c.get("status").and_then(Value::as_str) == Some("True")
+        });
+        let holder = status
+            .and_then(|s| s.get("holder"))
+            .cloned()
+            .unwrap_or(Value::Null);
+        let mut all = lock(&self.seen);
+        let seen = all
+            .entry((kind.to_owned(), object.name_any()))
+            .or_insert(Seen {
+                ready: None,
+                again: None,
+                holder: Value::Null,
+                versions: 0,
+            });
+        seen.versions += 1;
+        if !is_ready {
+            seen.ready = None;
+        } else if seen.ready.is_none() || seen.holder != holder {
+            seen.ready = Some(now);
+            seen.again = Some(now);
+            seen.holder = holder;
+        }
+    }
+
+    /// Forgets when things became Ready, before a fault.
+    pub fn forget(&self) {
+        for seen in lock(&self.seen).values_mut() {
+            seen.again = None;
+        }
+    }
+
+    /// For each EIP and FIP, how often its status was written: versions seen
+    /// but for its creation and its finalizer.
+    #[must_use]
+    pub fn status_writes(&self) -> Vec<usize> {
+        lock(&self.seen)
+            .iter()
+            .filter(|((kind, _), _)| kind != "NATGateway")
+            .map(|(_, seen)| seen.versions.saturating_sub(2))
+            .collect()
+    }
+
+    /// Waits until `n` objects of a kind are Ready; when the last became so.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn wait(&self, kind: &str, n: usize, patience: Duration) -> Result<Instant> {
+        self.wait_for(kind, n, patience, |s| s.ready).await
+    }
+
+    /// The same after [`Board::forget`]: each must have become Ready again.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn wait_again(&self, kind: &str, n: usize, patience: Duration) -> Result<Instant> {
+        self.wait_for(kind, n, patience, |s| s.again.and(s.ready))
+            .await
+    }
+
+    /// Waits until one object is Ready.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn wait_one(&self, kind: &str, name: &str, patience: Duration) -> Result<Instant> {
+        let key = (kind.to_owned(), name.to_owned());
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if let Some(at) = lock(&self.seen).get(&key).and_then(|s| s.ready) {
+                return Ok(at);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Err(LabError::Content(format!(
+            "{kind} {name} is not Ready after {} s",
+            patience.as_secs()
+        )))
+    }
+
+    /// Waits until no object of these kinds is left.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn wait_gone(&self, kinds: &[&str], patience: Duration) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let left = lock(&self.seen)
+                .keys()
+                .filter(|(kind, _)| kinds.contains(&kind.as_str()))
+                .count();
+            if left == 0 {
+                return Ok(());
+            }
+            if start.elapsed() > patience {
+                return Err(LabError::Content(format!(
+                    "{left} of {kinds:?} are left after {} s",
+                    patience.as_secs()
+                )));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn wait_for(
+        &self,
+        kind: &str,
+        n: usize,
+        patience: Duration,
+        when: impl Fn(&Seen) -> Option<Instant>,
+    ) -> Result<Instant> {
+        let start = Instant::now();
+        loop {
+            let at: Vec<Instant> = lock(&self.seen)
+                .iter()
+                .filter(|((k, _), _)| k == kind)
+                .filter_map(|(_, s)| when(s))
+                .collect();
+            if at.len() >= n {
+                return Ok(at.into_iter().max().unwrap_or(start));
+            }
+            if start.elapsed() > patience {
+                return Err(LabError::Content(format!(
+                    "{} of {n} {kind} are Ready after {} s",
+                    at.len(),
+                    patience.as_secs()
+                )));
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `sluice-bench`: all figures, into target/bench/.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice_e2e::bench::machine::Machine;
+use sluice_e2e::bench::report::Report;
+use sluice_e2e::bench::{cluster, flows, programming};
+use sluice_e2e::{Lab, Result, UpOptions};
+
+/// Measures Sluice beside what one would otherwise run.
+#[derive(Parser)]
+struct Args {
+    /// Only the figures of these parts: programming, flows, cluster.
+    parts: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {}", error.one_line());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> Result<()> {
+    let wanted = |part: &str| args.parts.is_empty() || args.parts.iter().any(|p| p == part);
+    let mut report = Report {
+        machine: Machine::here(),
+        figures: Vec::new(),
+    };
+    if wanted("programming") {
+        programming::measure(&mut report)?;
+    }
+    if wanted("flows") {
+        flows::measure(&mut report)?;
+    }
+    if wanted("cluster") {
+        let options = UpOptions {
+            name: "bench".into(),
+            tenants: false,
+            ..UpOptions::default()
+        };
+        let progress = |text: &str| println!("bench: {text}");
+        let lab = tokio::task::block_in_place(|| Lab::up(&options, &progress))?;
+        cluster::measure(&lab, &mut report).await?;
+    }
+    let folder = Path::new("target/bench");
+    report.write(folder)?;
+    println!(
+        "bench: wrote {0}/report.md and {0}/report.json",
+        folder.display()
+    );
+    Ok(())
+}
