@@ -6,7 +6,7 @@ mod rig;
 
 use std::time::{Duration, Instant};
 
-use rig::{Net, addr, ask, ask_for, in_ns, ip, is_silent, output, serve, sysctl, until};
+use rig::{Net, addr, ask, in_ns, ip, is_silent, output, serve, sysctl, until};
 use sluice_gateway_agent::kernel::{Event, ProblemKind};
 
 const ENTRIES: [&str; 6] = [
@@ -378,6 +378,8 @@ fn events_tell_of_others_changes_only() {
     let gateway = net.gateway(false);
     gateway.apply(1, &ENTRIES, true);
     let mut events = gateway.with(|kernel| kernel.events().unwrap());
+    // The kernel itself still sets up IPv6 on new interfaces.
+    while !events.wait(Duration::from_millis(1_500)).unwrap().is_empty() {}
     let more = ["addr e9 1 10.155.30.249 external"];
     gateway.apply(2, &more, true);
     assert_eq!(events.wait(Duration::from_millis(200)).unwrap(), []);
@@ -399,11 +401,5 @@ fn events_tell_of_others_changes_only() {
             .wait(Duration::from_secs(2))
             .unwrap()
             .contains(&Event::Link)
-    );
-    let _ = ask_for(
-        &net.client,
-        None,
-        "10.155.30.249:9",
-        Duration::from_millis(1),
     );
 }
