@@ -58,6 +58,16 @@ use crate::identity::Uid;
 #[cfg(test)]
 mod tests;
 
+/// Kinds that users apply: those with a status and our finalizer.
+const USER_KINDS: [Kind; 6] = [
+    Kind::NATGateway,
+    Kind::EIPPool,
+    Kind::EIP,
+    Kind::FIP,
+    Kind::DNAT,
+    Kind::SNAT,
+];
+
 /// The operator's decisions.
 pub struct Operator {
     settings: OperatorSettings,
@@ -180,7 +190,9 @@ impl Operator {
         if let Target::Status(kind, key) = target {
             self.announced(*kind, key, *outcome == Outcome::Done, now);
         }
-        if let Target::Object(kind, key) | Target::Status(kind, key) = target {
+        if let Target::Object(kind, key) | Target::Status(kind, key) = target
+            && USER_KINDS.contains(kind)
+        {
             // Finalizers and status share the object's resourceVersion.
             self.world.mark(Subject::Hold(*kind, key.clone()));
             self.world.mark(Subject::Status(*kind, key.clone()));

@@ -38,3 +38,14 @@ fn an_eip_and_its_fip_become_ready_and_then_nothing_is_written() {
         &stage.server.writes[writes..]
     );
 }
+
+#[test]
+fn a_deleted_gateway_and_its_pool_leave_nothing() {
+    let mut stage = Stage::new();
+    stage.settle();
+    stage.delete(Kind::NATGateway, "net", "egress");
+    stage.delete(Kind::EIPPool, "", "external");
+    stage.settle();
+    let from = stage.server.writes.len().saturating_sub(14);
+    assert_eq!(stage.remains(), Vec::<String>::new(), "{:#?} now {:?} {:?}", &stage.server.writes[from..], stage.now, stage.operator.next_deadline(stage.now));
+}

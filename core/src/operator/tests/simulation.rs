@@ -1,1 +1,261 @@
-//! Random schedules.
+//! Random schedules: users, operator, agents, kubelet and faults take turns in
+//! any order. [`Stage::check`] runs after each step; in the end everything must
+//! be Ready, quiet, and go without a trace.
+
+use proptest::prelude::*;
+
+use super::objects::*;
+use super::stage::{Fate, Stage};
+use crate::operator::event::{Key, Kind, Object};
+use crate::operator::world::KINDS;
+
+const EIPS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// One turn.
+#[derive(Clone, Debug)]
+enum Turn {
+    /// Events of one kind reach the operator.
+    Deliver(usize, usize),
+    /// An old event comes again.
+    Repeat(usize, usize),
+    /// A watch breaks and lists anew.
+    Relist(usize),
+    Poll,
+    Execute(usize, Fate),
+    /// The operator dies between two writes.
+    Crash,
+    Agent(usize, usize),
+    Cluster,
+    Tick(u64),
+    Create(usize, usize),
+    Delete(usize, usize),
+    Move(usize, usize),
+    KillPod(bool),
+    Reboot(usize),
+    Refuse(usize),
+    DeletePool,
+    Upgrade(u8),
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        12 => Just(Fate::Done),
+        1 => Just(Fate::AnswerLost),
+        1 => Just(Fate::Lost),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        30 => (0..KINDS.len(), 1usize..20).prop_map(|(k, n)| Turn::Deliver(k, n)),
+        2 => (0..KINDS.len(), 0usize..6).prop_map(|(k, n)| Turn::Repeat(k, n)),
+        1 => (0..KINDS.len()).prop_map(Turn::Relist),
+        20 => Just(Turn::Poll),
+        30 => (0usize..50, fate()).prop_map(|(n, f)| Turn::Execute(n, f)),
+        1 => Just(Turn::Crash),
+        24 => (0usize..4, 0usize..4).prop_map(|(n, s)| Turn::Agent(n, s)),
+        6 => Just(Turn::Cluster),
+        6 => (1u64..700).prop_map(Turn::Tick),
+        8 => (0usize..5, 0..EIPS.len()).prop_map(|(w, n)| Turn::Create(w, n)),
+        4 => (0usize..5, 0..EIPS.len()).prop_map(|(w, n)| Turn::Delete(w, n)),
+        1 => (0..EIPS.len(), 0usize..2).prop_map(|(n, g)| Turn::Move(n, g)),
+        1 => any::<bool>().prop_map(Turn::KillPod),
+        1 => (0usize..2).prop_map(Turn::Reboot),
+        1 => (0..EIPS.len()).prop_map(Turn::Refuse),
+        1 => Just(Turn::DeletePool),
+        1 => (0u8..3).prop_map(Turn::Upgrade),
+    ]
+}
+
+const GATEWAYS: [&str; 2] = ["egress", "second"];
+
+fn object(what: usize, n: usize) -> Object {
+    let name = EIPS[n];
+    match what {
+        0 | 4 => eip("tenants", name, GATEWAYS[n / 3]),
+        1 => fip("tenants", name, name, 5),
+        2 => dnat("tenants", name, name, &format!("{}", 8000 + n)),
+        _ => snat("tenants", name, name, &format!("10.244.{}.0/24", n / 2)),
+    }
+}
+
+fn kind_of(what: usize) -> Kind {
+    match what {
+        0 | 4 => Kind::EIP,
+        1 => Kind::FIP,
+        2 => Kind::DNAT,
+        _ => Kind::SNAT,
+    }
+}
+
+fn take(stage: &mut Stage, turn: &Turn) {
+    match turn {
+        Turn::Deliver(kind, n) => {
+            stage.deliver(KINDS[*kind], *n);
+        }
+        Turn::Repeat(kind, n) => stage.repeat(KINDS[*kind], *n),
+        Turn::Relist(kind) => stage.relist(KINDS[*kind]),
+        Turn::Poll => {
+            stage.poll();
+        }
+        Turn::Execute(n, fate) => {
+            stage.execute(*n, *fate);
+        }
+        Turn::Crash => stage.restart_operator(),
+        Turn::Agent(n, step) => stage.agent_step(*n, *step),
+        Turn::Cluster => {
+            stage.cluster();
+        }
+        Turn::Tick(ms) => stage.now.0 += ms,
+        Turn::Create(what, n) => {
+            let new = object(*what, *n);
+            stage.server.clock += 1;
+            stage.server.create(new);
+        }
+        Turn::Delete(what, n) => {
+            stage.delete(kind_of(*what), "tenants", EIPS[*n]);
+        }
+        Turn::Move(n, gateway) => {
+            let slot = (Kind::EIP, None, key("tenants", EIPS[*n]));
+            stage.server.change(&slot, true, |o| {
+                if let Object::EIP(eip) = o {
+                    eip.spec.gateway.name = GATEWAYS[*gateway].to_owned();
+                }
+            });
+        }
+        Turn::KillPod(crash) => {
+            stage.crash_on_delete = *crash;
+            let pod = stage.server.all(Kind::Pod).next().map(super::server::slot_of);
+            if let Some(pod) = pod {
+                stage.server.delete(&pod);
+            }
+        }
+        Turn::Reboot(n) => stage.reboot(["n1", "n2"][*n]),
+        Turn::Refuse(n) => {
+            let address = match stage.server.get(Kind::EIP, &key("tenants", EIPS[*n])) {
+                Some(Object::EIP(e)) => e.status.as_ref().and_then(|s| s.ipv4.clone()),
+                _ => None,
+            };
+            let refused: Option<String> = address.and_then(|a| {
+                let agent = stage.agents.first()?;
+                let line = agent
+                    .kernel
+                    .iter()
+                    .find(|l| l.starts_with("fip ") && l.contains(&format!(" {a} ")))?;
+                Some(line.parse::<crate::entry::Entry>().unwrap().key())
+            });
+            if let (Some(key), Some(agent)) = (refused, stage.agents.first_mut()) {
+                agent.refuses.insert(key);
+            }
+        }
+        Turn::DeletePool => {
+            stage.delete(Kind::EIPPool, "", "external");
+            stage.server.create(pool("external"));
+        }
+        Turn::Upgrade(n) => {
+            stage.rendered = format!("render-{n}");
+        }
+    }
+}
+
+/// Faults stop; what users left must become true.
+fn recover(stage: &mut Stage) {
+    for agent in &mut stage.agents {
+        agent.refuses.clear();
+    }
+    stage.restart_operator();
+    stage.settle();
+    if stage
+        .server
+        .get(Kind::EIPPool, &key("", "external"))
+        .is_none()
+    {
+        stage.server.create(pool("external"));
+        stage.settle();
+    }
+}
+
+fn names(stage: &Stage, kinds: &[Kind]) -> Vec<(Kind, Key)> {
+    kinds
+        .iter()
+        .flat_map(|kind| {
+            stage
+                .server
+                .all(*kind)
+                .map(|o| (*kind, o.identity().1))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Runs a schedule and asserts what must hold in the end.
+fn run(turns: &[Turn], order: u64) {
+    let mut stage = Stage::new();
+    stage.apply(gateway("net", "second", "net/lan2"));
+    for turn in turns {
+        if std::env::var_os("SIM_TRACE").is_some() {
+            println!("{turn:?}");
+        }
+        take(&mut stage, turn);
+    }
+    recover(&mut stage);
+    assert_eq!(stage.not_ready(), Default::default(), "not Ready after quiet");
+
+    let writes = stage.server.writes.len();
+    stage.settle();
+    let more = &stage.server.writes[writes..];
+    assert!(more.is_empty(), "writes in steady state: {more:#?}");
+    stage.restart_operator();
+    stage.settle();
+    let more = &stage.server.writes[writes..];
+    assert!(more.is_empty(), "writes after a restart: {more:#?}");
+
+    let mut all = names(
+        &stage,
+        &[
+            Kind::EIP,
+            Kind::FIP,
+            Kind::DNAT,
+            Kind::SNAT,
+            Kind::NATGateway,
+            Kind::EIPPool,
+        ],
+    );
+    let mut random = order | 1;
+    while !all.is_empty() {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let at = usize::try_from(random >> 33).unwrap() % all.len();
+        let (kind, key) = all.swap_remove(at);
+        stage.delete(kind, &key.namespace, &key.name);
+        if random >> 62 == 0 {
+            stage.deliver_all();
+            stage.poll();
+            stage.execute(0, Fate::Done);
+        }
+        if random >> 60 == 5 {
+            stage.restart_operator();
+        }
+    }
+    stage.settle();
+    stage.now.0 += 70_000;
+    stage.settle();
+    let remains = stage.remains();
+    assert!(remains.is_empty(), "left over: {remains:#?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("SIM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48),
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_schedule_ends_ready_quiet_and_without_a_trace(
+        turns in prop::collection::vec(turn(), 0..400),
+        order in any::<u64>(),
+    ) {
+        run(&turns, order);
+    }
+}
