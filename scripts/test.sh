@@ -17,6 +17,7 @@ broken=0
 count() { # TIER LOG
   read -r p f s < <(awk '
     /^test result:/ { p += $4; f += $6; s += $8 }
+    /^SKIPPED/ { s += 1; p -= 1 }
     /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { p += $1; f += $3; s += $5 }
     END { print p + 0, f + 0, s + 0 }' "$2")
   passed[$1]=$p failed[$1]=$f skipped[$1]=$s
@@ -32,28 +33,27 @@ run() { # TIER COMMAND...
   [ "$status" -eq 0 ] || echo "test: $tier failed (exit $status), log in $logs/$tier.log" >&2
 }
 
-kernel_tests() { # every tests/kernel*.rs of the workspace
-  local f
-  for f in */tests/kernel*.rs; do
-    printf -- '--test\n%s\n' "$(basename "$f" .rs)"
-  done
-}
-
 unit() {
-  local targets=() f
-  for f in crds/tests/*.rs core/tests/*.rs operator/tests/*.rs; do
-    [ -e "$f" ] && targets+=(--test "$(basename "$f" .rs)")
-  done
-  cargo test --quiet --workspace --lib --bins "${targets[@]}" &&
+  cargo test --quiet --workspace --lib --bins --test captured --test manifests --test admission --test differential \
+    --exclude sluice-e2e &&
+    cargo test --quiet -p sluice-e2e --lib --bins &&
     cargo test --quiet --workspace --doc
 }
 
-kernel() {
-  mapfile -t targets < <(kernel_tests)
-  cargo test --quiet -p nfnetlink -p sluice-gateway-agent "${targets[@]}"
+kernel() { # nf_tables, conntrack and packets, in namespaces of their own
+  local targets=() f
+  for f in gateway-agent/tests/kernel_*.rs; do
+    targets+=(--test "$(basename "$f" .rs)")
+  done
+  cargo test --quiet --release -p nfnetlink --test kernel --test rendered &&
+    cargo test --quiet --release -p sluice-gateway-agent "${targets[@]}"
 }
 
-e2e() { make --no-print-directory e2e-run E2E_ARGS="$full"; }
+e2e() { # the operator at a real API server, the lab itself, the scenarios
+  cargo test --quiet --release -p sluice-operator --test edge --test operator --test outage -- --test-threads 1 &&
+    cargo test --quiet --release -p sluice-e2e --test lab --test admission -- --test-threads 1 &&
+    make --no-print-directory e2e-run E2E_ARGS="$full"
+}
 
 tiers=("$@")
 for tier in "${tiers[@]}"; do run "$tier" "$tier"; done
