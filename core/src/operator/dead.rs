@@ -9,16 +9,33 @@ use super::event::{Key, PodFacts};
 use super::world::{Meta, World, cluster_key};
 use crate::identity::{InstanceId, Uid};
 
+/// How an instance is known to be dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeadBy {
+    /// It has reported that it has given up.
+    Final,
+    /// A person has declared it dead.
+    Declared,
+    /// The kubelet has reported its containers terminated. Only the Pod shows
+    /// it, so the report goes before the Pod.
+    Kubelet,
+    /// Its node is out of service.
+    OutOfService,
+    /// Its node has booted anew.
+    Booted,
+}
+
 /// What is known of a gateway's instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Instances {
-    /// Reports whose instance is dead, and why.
-    pub dead: Vec<(Key, &'static str)>,
+    /// Reports whose instance is dead, and how that is known.
+    pub dead: Vec<(Key, DeadBy)>,
     /// Reports whose instance may still answer.
     pub alive: Vec<Key>,
     /// Pods that may run an instance that has not reported.
     pub silent: Vec<Key>,
-    /// Pods being deleted whose instance, if any, is dead.
+    /// Pods being deleted whose instance, if any, is dead, and which nobody needs
+    /// as a witness.
     pub free_pods: Vec<Key>,
 }
 
@@ -35,7 +52,9 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
         let pod_uid = report.spec.pod_uid.clone();
         match why_dead(world, report, declared) {
             Some(why) => {
-                dead_uids.insert(pod_uid.clone());
+                if why != DeadBy::Kubelet {
+                    dead_uids.insert(pod_uid.clone());
+                }
                 found.dead.push((key.clone(), why));
             }
             None => found.alive.push(key.clone()),
@@ -79,18 +98,14 @@ fn declared_dead<'a>(world: &'a World, gateway: &Uid) -> Option<&'a str> {
 }
 
 /// Why the instance that a report speaks of is dead; `None`: it may be alive.
-fn why_dead(
-    world: &World,
-    report: &GatewayInstance,
-    declared: Option<&str>,
-) -> Option<&'static str> {
+fn why_dead(world: &World, report: &GatewayInstance, declared: Option<&str>) -> Option<DeadBy> {
     let status = report.status.as_ref();
     if status.is_some_and(|s| s.is_final) {
-        return Some("it has reported that it has given up");
+        return Some(DeadBy::Final);
     }
     let instance = status.map(|s| s.instance.as_str()).unwrap_or_default();
     if !instance.is_empty() && declared == Some(instance) {
-        return Some("a person has declared it dead");
+        return Some(DeadBy::Declared);
     }
     let pod = world
         .pods
@@ -100,16 +115,16 @@ fn why_dead(
         })
         .filter(|p| p.uid.as_str() == report.spec.pod_uid);
     if pod.is_some_and(|p| p.deleting && p.containers_terminated) {
-        return Some("the kubelet has reported its containers terminated");
+        return Some(DeadBy::Kubelet);
     }
     let node = world.nodes.get(&cluster_key(&report.spec.node))?;
     if node.out_of_service {
-        return Some("its node is out of service");
+        return Some(DeadBy::OutOfService);
     }
     let booted = instance
         .parse::<InstanceId>()
         .is_ok_and(|i| !node.boot_id.is_empty() && i.boot_id != node.boot_id);
-    booted.then_some("its node has booted anew")
+    booted.then_some(DeadBy::Booted)
 }
 
 /// Whether the holder that a Lease names is dead: its report says so, or its pod

@@ -5,7 +5,7 @@ use sluice_crds::names::{CHILD_PREFIX, FINALIZER_FENCED, FINALIZER_IN_USE, child
 
 use super::Operator;
 use super::action::{Action, Target};
-use super::dead;
+use super::dead::{self, DeadBy};
 use super::event::{ChildKind, Key, Kind, LeaseFacts};
 use super::subject::Subject;
 use super::world::{Meta, Record};
@@ -73,7 +73,8 @@ impl Operator {
         self.views.gateways.get(key).is_some_and(|v| v.teardown)
     }
 
-    /// Lets go what a dead instance held: its Pod first, then its report.
+    /// Lets go what a dead instance held. The witness goes last: the Pod, where
+    /// only it shows that the instance is dead, else the report.
     pub(super) fn fence(&mut self, uid: &Uid) {
         if !self.world.all_in_sync() {
             return;
@@ -102,13 +103,15 @@ impl Operator {
                 Some(action),
             );
         }
-        for (key, _) in &instances.dead {
+        for (key, why) in &instances.dead {
             let Some(report) = self.world.reports.get(key) else {
                 continue;
             };
             let held_by_pod = self.world.pods.get(key).is_some_and(|pod| {
+                let held = pod.finalizers.iter().any(|f| f == FINALIZER_FENCED);
                 pod.uid.as_str() == report.spec.pod_uid
-                    && (!pod.deleting || pod.finalizers.iter().any(|f| f == FINALIZER_FENCED))
+                    && *why != DeadBy::Kubelet
+                    && (!pod.deleting || held)
             });
             if held_by_pod {
                 continue;

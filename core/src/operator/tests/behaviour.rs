@@ -47,5 +47,12 @@ fn a_deleted_gateway_and_its_pool_leave_nothing() {
     stage.delete(Kind::EIPPool, "", "external");
     stage.settle();
     let from = stage.server.writes.len().saturating_sub(14);
-    assert_eq!(stage.remains(), Vec::<String>::new(), "{:#?} now {:?} {:?}", &stage.server.writes[from..], stage.now, stage.operator.next_deadline(stage.now));
+    assert_eq!(
+        stage.remains(),
+        Vec::<String>::new(),
+        "{:#?} now {:?} {:?}",
+        &stage.server.writes[from..],
+        stage.now,
+        stage.operator.next_deadline(stage.now)
+    );
 }

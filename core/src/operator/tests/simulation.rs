@@ -125,7 +125,11 @@ fn take(stage: &mut Stage, turn: &Turn) {
         }
         Turn::KillPod(crash) => {
             stage.crash_on_delete = *crash;
-            let pod = stage.server.all(Kind::Pod).next().map(super::server::slot_of);
+            let pod = stage
+                .server
+                .all(Kind::Pod)
+                .next()
+                .map(super::server::slot_of);
             if let Some(pod) = pod {
                 stage.server.delete(&pod);
             }
@@ -199,7 +203,11 @@ fn run(turns: &[Turn], order: u64) {
         take(&mut stage, turn);
     }
     recover(&mut stage);
-    assert_eq!(stage.not_ready(), Default::default(), "not Ready after quiet");
+    assert_eq!(
+        stage.not_ready(),
+        Default::default(),
+        "not Ready after quiet"
+    );
 
     let writes = stage.server.writes.len();
     stage.settle();
@@ -223,7 +231,9 @@ fn run(turns: &[Turn], order: u64) {
     );
     let mut random = order | 1;
     while !all.is_empty() {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let at = usize::try_from(random >> 33).unwrap() % all.len();
         let (kind, key) = all.swap_remove(at);
         stage.delete(kind, &key.namespace, &key.name);
