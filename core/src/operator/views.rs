@@ -45,6 +45,16 @@ impl Operator {
                 self.mark(Subject::Pool(other));
             }
         }
+        // Freed addresses rest for as long as the pool says now.
+        let claims: Vec<String> = self
+            .world
+            .claims_by_pool
+            .of(&name.to_owned())
+            .cloned()
+            .collect();
+        for claim in claims {
+            self.mark(Subject::Claim(claim));
+        }
         let gateways: Vec<Key> = self
             .world
             .gateways_by_pool
