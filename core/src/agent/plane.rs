@@ -66,7 +66,7 @@ struct Unacked {
 enum Busy {
     Apply(Goal),
     Flush,
-    /// The term in which all addresses are announced, and the round.
+    /// The term in which the addresses are announced, and which.
     Announce(Option<Term>, Addresses),
     Probe,
     Inspect,
@@ -78,7 +78,8 @@ enum Busy {
 #[derive(Debug)]
 pub(super) struct Plane {
     busy: Option<Busy>,
-    /// What an earlier process left, until the first own apply.
+    /// What an earlier process left, until something of this one's is
+    /// acknowledged.
     found: Option<Found>,
     /// What was applied last, verified.
     done: Option<Goal>,
@@ -94,6 +95,8 @@ pub(super) struct Plane {
     announced: Option<Term>,
     /// The term for which that was set going.
     announcing: Option<Term>,
+    /// The addresses that were announced in that term.
+    said: Addresses,
     rounds: BTreeMap<Millis, Addresses>,
     /// Who else answers, by the last probe.
     conflicts: BTreeMap<std::net::IpAddr, String>,
@@ -130,6 +133,7 @@ impl Plane {
             flush_at: None,
             announced: None,
             announcing: None,
+            said: Addresses::new(),
             rounds: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             probed_at: None,
@@ -193,12 +197,13 @@ impl Plane {
         let Some(found) = &self.found else {
             return false;
         };
+        let answering = found.answering;
         let same = status.applied.as_ref().is_some_and(|applied| {
             applied.uid == found.revision.uid.as_str()
                 && applied.generation == found.revision.generation
                 && applied.digest == found.digest
         });
-        if !same || self.acked.is_some() || self.done.is_some() {
+        if !same || self.acked.is_some() {
             return false;
         }
         self.acked = status.applied.clone().map(|applied| Acked {
@@ -206,19 +211,22 @@ impl Plane {
             rejected: status.rejected.clone(),
             holding: status.active.is_some(),
         });
-        if self.is_answering() {
+        // Answered for without a break since then.
+        if self.is_answering() && answering {
             self.announced = status.active.as_ref().map(|active| Term {
                 lease_uid: crate::identity::Uid::new(&*active.lease_uid),
                 transitions: active.term,
             });
             self.announcing.clone_from(&self.announced);
         }
-        self.inspection = Inspection {
-            drift: Vec::new(),
-            unusable: status.unusable.clone(),
-            problems: status.problems.clone(),
-            uplinks: status.uplinks.clone(),
-        };
+        if self.inspected_at.is_none() {
+            self.inspection = Inspection {
+                drift: Vec::new(),
+                unusable: status.unusable.clone(),
+                problems: status.problems.clone(),
+                uplinks: status.uplinks.clone(),
+            };
+        }
         true
     }
 
@@ -289,11 +297,20 @@ impl Plane {
         self.answering = Answering::No;
         self.announced = None;
         self.announcing = None;
+        if let Some(found) = &mut self.found {
+            found.answering = false;
+        }
         self.rounds.clear();
         self.probed_at = None;
         if let Some(unacked) = &mut self.unacked {
             unacked.fresh.clear();
         }
+    }
+
+    /// Whether all addresses were announced in the term under way.
+    fn has_said_all(&self) -> bool {
+        let all = self.done.as_ref().map(Goal::answered).unwrap_or_default();
+        all.is_subset(&self.said)
     }
 
     fn try_ack(&mut self) {
@@ -302,6 +319,7 @@ impl Plane {
             return;
         };
         let Good { revision, snapshot } = &done.config;
+        self.found = None;
         self.acked = Some(Acked {
             applied: Applied {
                 uid: revision.uid.to_string(),

@@ -38,8 +38,11 @@ impl Agent {
             }
             (Busy::Announce(term, round), KernelAnswer::Announced) => {
                 // Said in another term, it does not count for this one.
-                if term.is_some() && term == held {
-                    plane.announced = term;
+                if term.is_some() && term == held && term == plane.announcing {
+                    plane.said.extend(&round);
+                    if plane.has_said_all() {
+                        plane.announced = term;
+                    }
                 }
                 if let Some(unacked) = &mut plane.unacked {
                     unacked.fresh.retain(|address| !round.contains(address));
@@ -129,7 +132,6 @@ impl Plane {
             inspected: false,
         });
         self.done = Some(goal);
-        self.found = None;
         self.inspect_at = now;
         self.failure = None;
         self.withdraw_failed = false;
@@ -214,15 +216,15 @@ impl Plane {
                 self.flush_retry.failed(now);
                 "FlushFailed"
             }
-            Busy::Announce(_, round) => {
+            Busy::Announce(..) => {
                 // Removals must not wait for a link that is down; only the
                 // term does, which is announced again.
                 if let Some(unacked) = &mut self.unacked {
                     unacked.fresh.clear();
                 }
-                if self.announced.is_none() {
+                if self.announcing.is_some() && self.announced != self.announcing {
                     let due = self.rounds.entry(after(now, 1_000)).or_default();
-                    due.extend(self.done.as_ref().map(Goal::answered).unwrap_or(round));
+                    due.extend(self.done.as_ref().map(Goal::answered).unwrap_or_default());
                 }
                 "AnnounceFailed"
             }

@@ -103,8 +103,11 @@ impl Agent {
             return;
         }
         let all = done.answered();
-        plane.announced = all.is_empty().then(|| term.clone());
+        if plane.announced.as_ref() != Some(&term) {
+            plane.announced = all.is_empty().then(|| term.clone());
+        }
         plane.announcing = Some(term);
+        plane.said.clear();
         plane.announce(now, &all);
     }
 
@@ -128,8 +131,7 @@ impl Agent {
             let all = plane.done.as_ref().map(Goal::answered).unwrap_or_default();
             let round: Addresses = round.intersection(&all).copied().collect();
             if !round.is_empty() {
-                let whole = round == all;
-                let term = self.tenure.held(&self.me).filter(|_| whole);
+                let term = self.tenure.held(&self.me);
                 return Some((
                     Busy::Announce(term, round.clone()),
                     KernelOp::Announce(round),

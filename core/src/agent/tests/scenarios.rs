@@ -626,3 +626,22 @@ fn sigterm_is_right_at_every_step_of_the_start() {
         }
     }
 }
+
+#[test]
+fn a_report_that_is_read_late_is_not_taken_back() {
+    for steps in 0..20 {
+        let mut sim = Sim::serving();
+        let (report, reports) = (sim.report.clone(), sim.reports.len());
+        sim.restart_unread();
+        for _ in 0..steps {
+            match sim.open.is_empty() {
+                true => sim.pass(10),
+                false => sim.answer(0),
+            }
+        }
+        sim.tell(Event::Report(ReportAnswer::Stands(Box::new(report))));
+        sim.settle_for(3_000);
+        let after = &sim.reports[reports..];
+        assert!(after.is_empty(), "after {steps} steps: {after:#?}");
+    }
+}

@@ -140,12 +140,27 @@ impl Sim {
         self.tell(Event::Report(ReportAnswer::Stands(Box::new(
             self.report.clone(),
         ))));
+        self.begin_unread();
+    }
+
+    fn begin_unread(&mut self) {
         self.tell(Event::Header(self.header.clone()));
         self.tell(Event::Lease(self.lease.clone()));
     }
 
     /// The process is killed and started anew; the kernel stays.
     pub fn restart(&mut self) {
+        self.restart_silently();
+        self.begin();
+    }
+
+    /// The same, and the report is not read yet.
+    pub fn restart_unread(&mut self) {
+        self.restart_silently();
+        self.begin_unread();
+    }
+
+    fn restart_silently(&mut self) {
         let found = self.kernel.stamp.clone().map(|(revision, digest)| Found {
             revision,
             digest,
@@ -154,7 +169,6 @@ impl Sim {
         self.open.clear();
         self.agent = Agent::new(&me(), found);
         self.exited = false;
-        self.begin();
     }
 
     pub fn publish(&mut self, config: &Config) {
