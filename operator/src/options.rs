@@ -91,4 +91,15 @@ pub fn start_logging(options: &Options) {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.init(),
     }
+    abort_on_panic();
+}
+
+/// A panic in one task must not leave the others running: the process ends and
+/// the kubelet starts it anew from what the API server holds.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
