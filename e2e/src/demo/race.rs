@@ -43,6 +43,8 @@ pub async fn run(screen: &Screen, lab: &Lab) -> Result<Outcome> {
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
+    // The first lists of the kinds came in any order: from here on, events do.
+    history.begin(&lab.paths().repo.join("target/demo/history.jsonl"))?;
 
     let gateway = format!("{}=egress", sluice_crds::names::LABEL_GATEWAY);
     let old = holder(&history);
