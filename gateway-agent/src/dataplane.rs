@@ -200,8 +200,12 @@ fn work<P: DataPlane>(
             begun.elapsed(),
             !matches!(answer, KernelAnswer::Failed(_)),
         );
+        let applied = matches!(answer, KernelAnswer::Applied { .. });
         if answers.send(FromKernel::Answer(answer)).is_err() {
             return;
+        }
+        if applied {
+            crate::memory::give_back();
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod kernel;
 pub mod kernel_plane;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod options;
 pub mod run;
