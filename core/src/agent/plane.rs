@@ -86,6 +86,9 @@ pub(super) struct Plane {
     answering: Answering,
     acked: Option<Acked>,
     unacked: Option<Unacked>,
+    /// The last apply failed, perhaps half-way: only another one mends that, a
+    /// repair would bring back what was there before.
+    dirty: bool,
     /// Rules may have gone without that their connections were flushed: by an
     /// earlier process, or an apply that failed half-way.
     flush_unknown: bool,
@@ -124,6 +127,7 @@ impl Plane {
         };
         Self {
             busy: None,
+            dirty: false,
             flush_unknown: found.is_some(),
             found,
             done: None,

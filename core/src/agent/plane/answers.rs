@@ -132,6 +132,7 @@ impl Plane {
             inspected: false,
         });
         self.done = Some(goal);
+        self.dirty = false;
         self.inspect_at = now;
         self.failure = None;
         self.withdraw_failed = false;
@@ -186,6 +187,7 @@ impl Plane {
         self.acked = None;
         self.unacked = None;
         self.flush_at = None;
+        self.dirty = false;
         self.conflicts = BTreeMap::new();
         self.inspection = Inspection::default();
         self.failure = None;
@@ -203,6 +205,7 @@ impl Plane {
                 if before != goal.holding {
                     self.answering = Answering::Maybe;
                 }
+                self.dirty = true;
                 self.flush_unknown = true;
                 self.withdraw_failed = !goal.holding && before;
                 self.apply_retry.failed(now);

@@ -65,7 +65,7 @@ impl Agent {
         }
         if let Some(goal) = goal {
             let flushing = plane.unacked.as_ref().is_some_and(|u| u.flush);
-            let changed = plane.done.as_ref() != Some(&goal) || plane.answering == Answering::Maybe;
+            let changed = plane.done.as_ref() != Some(&goal) || plane.dirty;
             // Removals are acknowledged one revision at a time.
             let waits = flushing
                 && plane
@@ -82,7 +82,7 @@ impl Agent {
                 return Some(apply(goal));
             }
         }
-        let drifted = !plane.inspection.drift.is_empty() && plane.done.is_some();
+        let drifted = !plane.inspection.drift.is_empty() && plane.done.is_some() && !plane.dirty;
         if drifted && self.wake.reached(now, plane.repair_retry.due()) {
             return Some((Busy::Repair, KernelOp::Repair));
         }

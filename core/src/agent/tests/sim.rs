@@ -69,6 +69,9 @@ pub fn config(eips: impl IntoIterator<Item = u8>) -> Config {
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
     pub stamp: Option<(Revision, String)>,
+    /// What the last apply of this process that did not fail brought about: a
+    /// repair brings it back.
+    pub repairs_to: Option<(Revision, String)>,
     pub answering: bool,
     pub entries: BTreeSet<String>,
     pub announced: BTreeSet<IpAddr>,
@@ -167,6 +170,7 @@ impl Sim {
             answering: self.kernel.answering,
         });
         self.open.clear();
+        self.kernel.repairs_to = None;
         self.agent = Agent::new(&me(), found);
         self.exited = false;
     }
@@ -247,6 +251,12 @@ impl Sim {
                     );
                 }
             }
+            Action::Kernel(KernelOp::Repair) => {
+                assert_eq!(
+                    self.kernel.repairs_to, self.kernel.stamp,
+                    "repairs to what was"
+                );
+            }
             Action::Kernel(KernelOp::Announce(_)) => assert!(self.kernel.answering),
             Action::WriteLease(write) => {
                 let lease = self
@@ -324,7 +334,9 @@ impl Sim {
     pub fn fail(&mut self, index: usize, done: bool) {
         let action = self.open.remove(index);
         if done && !matches!(action, Action::Report(_)) {
+            let repairs_to = self.kernel.repairs_to.clone();
             let _ = self.carry_out(action.clone());
+            self.kernel.repairs_to = repairs_to;
         }
         let error = "no answer".to_owned();
         let answer = match action {
@@ -445,6 +457,7 @@ impl Sim {
             }
             KernelOp::Clear => {
                 kernel.stamp = None;
+                kernel.repairs_to = None;
                 kernel.answering = false;
                 kernel.entries.clear();
                 kernel.announced.clear();
@@ -477,6 +490,7 @@ impl Kernel {
         }
         let stamp = (revision, snapshot.digest.to_string());
         self.confirmed.push(stamp.clone());
+        self.repairs_to = Some(stamp.clone());
         self.stamp = Some(stamp);
         KernelAnswer::Applied {
             rejected: refused
