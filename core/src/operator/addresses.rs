@@ -13,6 +13,7 @@ use super::action::{Action, Target};
 use super::event::{Key, Kind};
 use super::resolve::eip::EipView;
 use super::resolve::gateway::GatewayView;
+use super::resolve::rules::holding;
 use super::subject::Subject;
 use super::verdict::Verdict;
 use super::world::cluster_key;
@@ -44,7 +45,8 @@ impl Operator {
             .copied()
             .filter(|f| view.addresses.get(*f).is_none())
             .collect();
-        if view.deleting || missing.is_empty() {
+        let going = view.deleting && holding(&self.world, key).is_empty();
+        if going || missing.is_empty() {
             return;
         }
         let mut chosen = Vec::new();

@@ -37,6 +37,9 @@ pub(crate) struct Instances {
     /// Pods being deleted whose instance, if any, is dead, and which nobody needs
     /// as a witness.
     pub free_pods: Vec<Key>,
+    /// Pods being deleted that run nowhere and show no report: free once a live
+    /// read has shown that there is none.
+    pub unreported: Vec<Key>,
 }
 
 /// Sorts a gateway's reports and pods.
@@ -66,10 +69,11 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
             continue;
         };
         let uid = pod.uid.as_str();
-        let over =
-            dead_uids.contains(uid) || (!reported.contains(uid) && never_or_no_more(world, pod));
-        if pod.deleting && over {
+        let over = !reported.contains(uid) && never_or_no_more(world, pod);
+        if pod.deleting && dead_uids.contains(uid) {
             found.free_pods.push(key.clone());
+        } else if pod.deleting && over {
+            found.unreported.push(key.clone());
         }
         if !reported.contains(uid) && !never_or_no_more(world, pod) {
             found.silent.push(key.clone());

@@ -276,6 +276,7 @@ impl Operator {
             Target::Read(kind @ (Kind::EIP | Kind::NATGateway), key) => {
                 self.owner_read(*kind, key);
             }
+            Target::Read(Kind::GatewayInstance, key) => self.report_read(key),
             _ => {}
         }
     }

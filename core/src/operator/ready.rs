@@ -34,6 +34,8 @@ pub(crate) struct Judgement {
     pub holder: Option<HolderRef>,
     /// Whether it may change by itself within a moment.
     pub pending: bool,
+    /// Programmed, and not Ready until its rules are covered.
+    pub turning: bool,
 }
 
 impl Judgement {
@@ -216,6 +218,7 @@ fn not_accepted(verdict: &Verdict) -> Judgement {
                 | Reason::GatewayNotFound
                 | Reason::PoolNotFound
         ),
+        turning: false,
         conditions: vec![
             accepted(verdict),
             said(PROGRAMMED, Some(false), Reason::NotAccepted, words.clone()),
@@ -235,6 +238,7 @@ fn releasing(verdict: &Verdict) -> Judgement {
         ],
         holder: None,
         pending: true,
+        turning: false,
     }
 }
 
@@ -270,6 +274,10 @@ impl Operator {
         let mut conditions = vec![accepted(&verdict)];
         conditions.append(&mut rest);
         Some(Judgement {
+            turning: conditions
+                .iter()
+                .any(|c| c.type_ == PROGRAMMED && c.status == Some(true))
+                && holder.is_none(),
             conditions,
             holder,
             pending,
@@ -398,6 +406,7 @@ impl Operator {
             conditions,
             holder: None,
             pending: !ready && self.is_passing(eip.gateway_uid.as_ref()),
+            turning: false,
         })
     }
 
@@ -439,6 +448,7 @@ impl Operator {
                 conditions,
                 holder: None,
                 pending: true,
+                turning: false,
             });
         };
         let same = status
@@ -477,6 +487,7 @@ impl Operator {
             conditions,
             holder: site.holder_ref(),
             pending: false,
+            turning: false,
         })
     }
 }

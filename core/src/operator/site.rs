@@ -56,6 +56,10 @@ pub(crate) struct Site {
     pub confirmed: Option<(u64, Millis)>,
     /// The evidence for which a live read is wanted or under way.
     pub confirming: Option<u64>,
+    /// EIPs whose address is programmed, and whose rules are not covered yet.
+    pub turning: BTreeSet<Key>,
+    /// Reports that did not count, by resourceVersion.
+    pub dropped: BTreeMap<Key, u64>,
     /// Statuses that wait for a live read.
     pub unconfirmed: BTreeSet<(Kind, Key)>,
     pub published_at: Option<Millis>,
@@ -194,7 +198,7 @@ impl Operator {
         if let Some(at) = deadline {
             self.wake(Subject::Site(uid.clone()), at);
         }
-        let mut dropped = 0;
+        let mut dropped: Vec<(Key, u64)> = Vec::new();
         let mut new = Evidence {
             holder,
             ..Evidence::default()
@@ -203,19 +207,18 @@ impl Operator {
             return;
         };
         for report in self.world.reports_by_gateway.of(uid) {
-            let status = self
-                .world
-                .reports
-                .get(report)
-                .and_then(|r| r.status.as_ref());
-            let Some(status) = status else { continue };
+            let Some(report) = self.world.reports.get(report) else {
+                continue;
+            };
+            let Some(status) = &report.status else {
+                continue;
+            };
             if new.counts(status) {
                 new.take(status, site);
             } else {
-                dropped += 1;
+                dropped.push((report.key(), report.version()));
             }
         }
-        self.counters.dropped_reports += dropped;
         let old = site.evidence.clone();
         let mut concerned: BTreeSet<Uid> = changed.iter().cloned().collect();
         if old != new {
@@ -244,13 +247,24 @@ impl Operator {
                 marks.insert(Subject::Status(Kind::EIP, view.eip.clone()));
             }
         }
-        if !changed.is_empty() {
-            // A rule that has left lets its EIP turn Ready.
-            for eip in self.world.eips_by_gateway.of(key) {
-                marks.insert(Subject::Status(Kind::EIP, eip.clone()));
-            }
+        if !changed.is_empty() || old != new {
+            // A rule that has left or is covered lets its EIP turn Ready.
+            marks.extend(
+                site.turning
+                    .iter()
+                    .map(|eip| Subject::Status(Kind::EIP, eip.clone())),
+            );
         }
         let same_holder = old.holder.named() == new.holder.named();
+        if let Some(site) = self.sites.get_mut(uid) {
+            site.dropped
+                .retain(|key, _| self.world.reports.get(key).is_some());
+            for (key, version) in dropped {
+                if site.dropped.insert(key, version) != Some(version) {
+                    self.counters.dropped_reports += 1;
+                }
+            }
+        }
         if let Some(site) = self.sites.get_mut(uid)
             && old != new
         {

@@ -39,6 +39,8 @@ struct Draft {
     old: Typed,
     ready: bool,
     pending: bool,
+    /// Programmed, and not Ready for its rules.
+    turning: bool,
     /// Nothing has been written for this object yet.
     first: bool,
     /// Whose holder makes it Ready.
@@ -85,6 +87,16 @@ impl Operator {
         let Some(draft) = self.draft(kind, key, now, None) else {
             return false;
         };
+        if let (Kind::EIP, Some(site)) = (
+            kind,
+            draft.site.as_ref().and_then(|s| self.sites.get_mut(s)),
+        ) {
+            if draft.turning {
+                site.turning.insert(key.clone());
+            } else {
+                site.turning.remove(key);
+            }
+        }
         if draft.new == draft.old {
             return false;
         }
@@ -209,6 +221,7 @@ impl Operator {
             ready: judged.is_ready(),
             // Addresses that are on their way are told with the first status.
             pending: judged.pending || view.allocating,
+            turning: judged.turning,
             site: view.gateway_uid.clone(),
             new: Typed::Eip(new),
             old: Typed::Eip(old),
@@ -243,6 +256,7 @@ impl Operator {
             first: old.observed_generation.is_none(),
             ready: judged.is_ready(),
             pending: judged.pending,
+            turning: false,
             site: self.views.eips.get(eip).and_then(|v| v.gateway_uid.clone()),
             new: Typed::Rule(new),
             old: Typed::Rule(old),
@@ -283,6 +297,7 @@ impl Operator {
             first: old.observed_generation.is_none(),
             ready: judged.is_ready(),
             pending: judged.pending,
+            turning: false,
             site: Some(uid),
             new: Typed::Gateway(new),
             old: Typed::Gateway(old),
@@ -376,6 +391,7 @@ impl Operator {
             conditions: vec![accepted(&verdict), ready, exhausted],
             holder: None,
             pending: false,
+            turning: false,
         };
         let old = pool.status.clone().unwrap_or_default();
         let new = EIPPoolStatus {
@@ -388,6 +404,7 @@ impl Operator {
             first: old.observed_generation.is_none(),
             ready: false,
             pending: false,
+            turning: false,
             site: None,
             new: Typed::Pool(new),
             old: Typed::Pool(old),

@@ -83,10 +83,20 @@ impl Operator {
             return;
         };
         let subject = Subject::Site(uid.clone());
-        for key in &instances.free_pods {
+        for key in instances.free_pods.iter().chain(&instances.unreported) {
             let Some(pod) = self.world.pods.get(key) else {
                 continue;
             };
+            // A report that this watch has not shown yet would outlive its witness.
+            if instances.unreported.contains(key) && !self.proven_gone.contains(&pod.uid) {
+                let target = Target::Read(Kind::GatewayInstance, key.clone());
+                let read = Action::Read {
+                    kind: Kind::GatewayInstance,
+                    key: key.clone(),
+                };
+                self.queue.set(&subject, target, Some(read));
+                continue;
+            }
             if !pod.finalizers.iter().any(|f| f == FINALIZER_FENCED) {
                 continue;
             }
@@ -332,6 +342,28 @@ impl Operator {
             }
         }
         !children.is_empty()
+    }
+
+    /// A live read of a report has ended: where none is left of a Pod that runs
+    /// nowhere, none will come.
+    pub(super) fn report_read(&mut self, key: &Key) {
+        let Some(pod) = self.world.pods.get(key) else {
+            return;
+        };
+        let (uid, site) = (pod.uid.clone(), pod.gateway_uid.clone());
+        let over = self
+            .sites
+            .get(&site)
+            .is_some_and(|s| s.instances.unreported.contains(key));
+        let none = self
+            .world
+            .reports
+            .get(key)
+            .is_none_or(|r| r.spec.pod_uid != uid.as_str());
+        if over && none {
+            self.proven_gone.insert(uid);
+        }
+        self.mark(Subject::Site(site));
     }
 
     /// A live read of a gateway has ended: sites of other lives of that name are

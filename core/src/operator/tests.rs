@@ -2,6 +2,7 @@
 
 mod agent;
 mod behaviour;
+mod bulk;
 mod objects;
 mod server;
 mod simulation;

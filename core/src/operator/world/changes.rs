@@ -404,7 +404,10 @@ impl World {
         }
         for eip in old.iter().chain(new) {
             self.mark(Subject::RulesOf(eip.clone()));
-            if old != new {
+            // An EIP being deleted stays in service for the rules that hold it.
+            let going = self.eips.get(eip).is_some_and(Meta::deleting);
+            if old != new || going {
+                self.mark(Subject::Eip(eip.clone()));
                 self.mark_object(Kind::EIP, eip);
             }
         }
