@@ -170,7 +170,13 @@ fn pod(key: Key, uid: Uid, pod: Pod) -> PodFacts {
             .as_ref()
             .is_some_and(|state| state.terminated.is_some())
     };
+    // Refused by the kubelet before it began: it then reports a reason and no container.
+    // Others that call a Pod failed give no reason.
+    let refused = status.phase.as_deref() == Some("Failed")
+        && status.reason.as_ref().is_some_and(|why| !why.is_empty())
+        && containers.is_empty();
     let containers_terminated = node.is_empty()
+        || refused
         || status
             .container_statuses
             .as_ref()

@@ -49,6 +49,13 @@ fn a_pod_is_terminated_only_when_the_kubelet_says_so_of_every_container() {
         .containers_terminated
     );
     assert!(pod_of(json!({}), "").containers_terminated, "never placed");
+    let refused = json!({"phase": "Failed", "reason": "SysctlForbidden"});
+    assert!(
+        pod_of(refused, "node-a").containers_terminated,
+        "the kubelet never began it"
+    );
+    let evicted = json!({"phase": "Failed", "reason": "Evicted", "containerStatuses": [container(json!({"running": {}}))]});
+    assert!(!pod_of(evicted, "node-a").containers_terminated);
 }
 
 #[test]
