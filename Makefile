@@ -5,6 +5,9 @@ SHELL := /bin/bash
 TRIPLE := x86_64-unknown-linux-gnu
 BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause sluice-demo sluice-bench
 LAB := target/release/sluice-lab
+# Always the same packages together in release: another choice would have other
+# features of their dependencies, and build those once more.
+RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
         test-kernel test-e2e e2e-run lint gen bench clean
@@ -17,7 +20,7 @@ setup: ## Check the machine, install and build what is missing
 
 build: ## Build the release binaries
 	@echo "build: Rust binaries (release)"
-	@cargo build --release --workspace --bins
+	@cargo build $(RELEASE) --bins
 	@mkdir -p target/release
 	@for b in $(BINARIES); do ln -f target/$(TRIPLE)/release/$$b target/release/$$b; done
 
@@ -50,7 +53,7 @@ test-e2e: setup ## Run the scenarios on the lab
 
 # The scenarios themselves; scripts/test.sh counts them. E2E_ARGS: filter, --full, --lab NAME.
 e2e-run:
-	@cargo test --release --quiet -p sluice-e2e --test e2e -- $(E2E_ARGS)
+	@cargo test --quiet $(RELEASE) --test e2e -- $(E2E_ARGS)
 
 lint: ## Check format, lints, documentation links, dependencies
 	@scripts/lint.sh

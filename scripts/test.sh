@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 full=
 [ "${1:-}" = --full ] && { full=--full; shift; }
 logs=target/test
+# The Makefile's RELEASE: the same packages together, so that nothing is built twice.
+release=(--release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e)
 mkdir -p "$logs"
 declare -A passed failed skipped
 broken=0
@@ -41,17 +43,16 @@ unit() {
 }
 
 kernel() { # nf_tables, conntrack and packets, in namespaces of their own
-  local targets=() f
+  local targets=(--test kernel --test rendered) f
   for f in gateway-agent/tests/kernel_*.rs; do
     targets+=(--test "$(basename "$f" .rs)")
   done
-  cargo test --quiet --release -p nfnetlink --test kernel --test rendered &&
-    cargo test --quiet --release -p sluice-gateway-agent "${targets[@]}"
+  cargo test --quiet "${release[@]}" "${targets[@]}"
 }
 
 e2e() { # the operator at a real API server, the lab itself, the scenarios
-  cargo test --quiet --release -p sluice-operator --test edge --test operator --test outage -- --test-threads 1 &&
-    cargo test --quiet --release -p sluice-e2e --test lab --test admission -- --test-threads 1 &&
+  cargo test --quiet "${release[@]}" --test edge --test operator --test outage --test lab --test admission \
+    -- --test-threads 1 &&
     make --no-print-directory e2e-run E2E_ARGS="$full"
 }
 
