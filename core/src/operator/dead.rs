@@ -87,8 +87,14 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
 fn never_or_no_more(world: &World, pod: &PodFacts) -> bool {
     let node = world.nodes.get(&cluster_key(&pod.node));
     pod.node.is_empty()
-        || (pod.deleting && pod.containers_terminated)
+        || (is_ending(pod) && pod.containers_terminated)
         || (pod.deleting && node.is_some_and(|n| n.out_of_service))
+}
+
+/// Whether the kubelet starts no container of it any more: it is being deleted,
+/// or, as after an eviction, in a phase that no Pod leaves.
+fn is_ending(pod: &PodFacts) -> bool {
+    pod.deleting || matches!(pod.phase.as_str(), "Failed" | "Succeeded")
 }
 
 fn declared_dead<'a>(world: &'a World, gateway: &Uid) -> Option<&'a str> {
@@ -118,7 +124,7 @@ fn why_dead(world: &World, report: &GatewayInstance, declared: Option<&str>) -> 
             name: report.metadata.name.clone().unwrap_or_default(),
         })
         .filter(|p| p.uid.as_str() == report.spec.pod_uid);
-    if pod.is_some_and(|p| p.deleting && p.containers_terminated) {
+    if pod.is_some_and(|p| is_ending(p) && p.containers_terminated) {
         return Some(DeadBy::Kubelet);
     }
     let node = world.nodes.get(&cluster_key(&report.spec.node))?;

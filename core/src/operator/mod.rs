@@ -183,7 +183,7 @@ impl Operator {
             return;
         };
         if *outcome == Outcome::Done {
-            self.succeeded(target, now);
+            self.succeeded(target);
         }
         self.site_done(&subject, &action, outcome, now);
         self.world.mark(subject);
@@ -270,9 +270,8 @@ impl Operator {
     }
 
     /// What a finished live read proves.
-    fn succeeded(&mut self, target: &Target, now: Millis) {
+    fn succeeded(&mut self, target: &Target) {
         match target {
-            Target::Read(Kind::Lease, key) => self.lease_read(key, now),
             Target::Read(kind @ (Kind::EIP | Kind::NATGateway), key) => {
                 self.owner_read(*kind, key);
             }

@@ -101,7 +101,10 @@ impl Operator {
             return;
         };
         let instances = dead::instances(&self.world, uid);
-        self.site(uid, Some(key.clone())).instances = instances;
+        let lost = self.world.lost_slices.remove(uid);
+        let site = self.site(uid, Some(key.clone()));
+        site.instances = instances;
+        site.stale |= lost;
         let changed = self.follow_header(uid, &key);
         self.settle(uid);
         self.weigh(uid, &key, &changed, now);
@@ -141,6 +144,8 @@ impl Operator {
             return Vec::new();
         };
         let Some(header) = header else {
+            // One that somebody deleted is made again.
+            site.stale |= site.history.uid().is_some();
             return site.history.lose();
         };
         let (header_uid, generation) = (header.uid(), header.generation());
@@ -399,33 +404,33 @@ impl Operator {
             }
             (
                 Action::Read {
-                    kind: Kind::Lease, ..
+                    kind: Kind::Lease,
+                    key,
                 },
-                Outcome::Done,
-            ) => {}
-            (
-                Action::Read {
-                    kind: Kind::Lease, ..
-                },
-                _,
-            ) => site.confirming = None,
+                outcome,
+            ) => {
+                let lease = self.world.leases.get(key);
+                let shown = *outcome == Outcome::Done
+                    && lease.is_some_and(|l| l.gateway_uid == *uid)
+                    && !self.world.is_doubted(Kind::Lease, key);
+                let seq = site.confirming.take();
+                if let Some(seq) = seq.filter(|_| shown) {
+                    site.confirmed = Some((seq, now));
+                }
+                let waiting = std::mem::take(&mut site.unconfirmed);
+                for (kind, key) in waiting {
+                    let status = Subject::Status(kind, key);
+                    if *outcome == Outcome::Done && !shown {
+                        // Not to be read again and again until the watch shows it.
+                        let later = now.0.saturating_add(self.settings.confirmed_ms);
+                        self.wake(status, Millis(later));
+                    } else {
+                        // After a failure the queue says when it is read again.
+                        self.world.mark(status);
+                    }
+                }
+            }
             _ => {}
-        }
-    }
-
-    /// A live read of a Lease has ended: what the reports prove is confirmed.
-    pub(super) fn lease_read(&mut self, lease: &Key, now: Millis) {
-        let Some(uid) = self.world.leases.get(lease).map(|l| l.gateway_uid.clone()) else {
-            return;
-        };
-        let Some(site) = self.sites.get_mut(&uid) else {
-            return;
-        };
-        if let Some(seq) = site.confirming.take() {
-            site.confirmed = Some((seq, now));
-        }
-        for (kind, key) in std::mem::take(&mut site.unconfirmed) {
-            self.world.mark(Subject::Status(kind, key));
         }
     }
 

@@ -89,6 +89,8 @@ pub struct World {
     pub(crate) leases_by_gateway: Index<Uid, Key>,
     pub(crate) rendered: BTreeMap<Uid, BTreeMap<ChildKind, String>>,
 
+    /// Gateways whose header names a slice that somebody deleted.
+    pub(crate) lost_slices: BTreeSet<Uid>,
     /// What must be decided anew.
     pub(crate) dirty: BTreeSet<Subject>,
     in_sync: BTreeSet<Kind>,
@@ -112,6 +114,11 @@ impl World {
     /// Whether a kind's watch is in sync.
     pub(crate) fn in_sync(&self, kind: Kind) -> bool {
         self.in_sync.contains(&kind)
+    }
+
+    /// Whether the last live read found nothing where the watch shows an object.
+    pub(crate) fn is_doubted(&self, kind: Kind, key: &Key) -> bool {
+        self.doubted.contains_key(&(kind, key.clone()))
     }
 
     /// Marks a subject to be decided anew.
@@ -168,6 +175,7 @@ impl World {
             (Some(gone), stored) => {
                 self.bury(&gone);
                 if stored.as_ref() == Some(&gone) {
+                    self.doubted.remove(&(kind, key.clone()));
                     self.remove(kind, child, key);
                 }
             }

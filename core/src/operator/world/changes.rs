@@ -468,6 +468,16 @@ impl World {
             }
             self.mark(Subject::Site(site));
         }
+        if let (Some(old), None) = (old, new) {
+            let site = site_label(old);
+            let named = self.configs_by_gateway.of(&site).any(|header| {
+                let header = self.configs.get(header);
+                header.is_some_and(|h| h.spec.slices.contains(&key.name))
+            });
+            if named {
+                self.lost_slices.insert(site);
+            }
+        }
         // A slice that another life left behind frees its name for this one.
         if new.is_none() {
             let gateway = key.name.rsplit_once('-').map_or("", |(gateway, _)| gateway);

@@ -1,0 +1,132 @@
+//! What is lost on the way or taken away by others comes again, and nothing is
+//! believed meanwhile.
+
+use super::objects::*;
+use super::server::slot_of;
+use super::stage::{Fate, Stage};
+use crate::identity::Uid;
+use crate::operator::action::Action;
+use crate::operator::event::{Kind, Object, PodFacts};
+
+/// A gateway that serves, and a FIP whose Ready waits for a live read of the Lease.
+fn before_the_read() -> Stage {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    stage.apply(fip("tenants", "web", "web", 5));
+    for _ in 0..200 {
+        stage.deliver_all();
+        stage.poll();
+        stage.agent_round();
+        while let Some(next) = stage.in_flight.first() {
+            if matches!(
+                next,
+                Action::Read {
+                    kind: Kind::Lease,
+                    ..
+                }
+            ) {
+                return stage;
+            }
+            stage.execute(0, Fate::Done);
+        }
+        stage.now.0 += 20;
+    }
+    panic!("the Lease is not read");
+}
+
+fn all_is_ready(stage: &mut Stage) {
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+}
+
+fn fip_is_ready(stage: &Stage) -> bool {
+    stage.condition(Kind::FIP, "tenants", "web", "Ready").0 == "True"
+}
+
+#[test]
+fn a_live_read_that_fails_is_done_again() {
+    let mut stage = before_the_read();
+    stage.execute(0, Fate::Lost);
+    all_is_ready(&mut stage);
+}
+
+#[test]
+fn a_lease_that_goes_while_it_is_read_is_read_again_when_it_is_made_anew() {
+    let mut stage = before_the_read();
+    let lease = slot_of(stage.server.all(Kind::Lease).next().unwrap());
+    stage.server.delete(&lease);
+    stage.deliver_all();
+    stage.execute(0, Fate::Done);
+    all_is_ready(&mut stage);
+}
+
+#[test]
+fn a_live_read_that_finds_no_lease_confirms_nothing() {
+    let mut stage = before_the_read();
+    let lease = slot_of(stage.server.all(Kind::Lease).next().unwrap());
+    stage.server.delete(&lease);
+    // The watch is late.
+    for _ in 0..20 {
+        stage.poll();
+        let reads = stage.in_flight.len();
+        assert!(reads < 10, "{:?}", stage.in_flight);
+        while stage.execute(0, Fate::Done) {}
+        assert!(!fip_is_ready(&stage));
+        stage.now.0 += 10;
+    }
+    all_is_ready(&mut stage);
+}
+
+#[test]
+fn a_deleted_header_is_written_again() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    assert!(stage.delete(Kind::GatewayConfig, "net", "egress"));
+    all_is_ready(&mut stage);
+}
+
+#[test]
+fn deleted_slices_are_written_again() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let slices: Vec<_> = stage.server.all(Kind::RuleSlice).map(slot_of).collect();
+    assert!(!slices.is_empty());
+    for slice in &slices {
+        stage.server.delete(slice);
+    }
+    all_is_ready(&mut stage);
+    let again: Vec<_> = stage.server.all(Kind::RuleSlice).map(slot_of).collect();
+    assert_eq!(again, slices);
+}
+
+#[test]
+fn a_pod_that_was_evicted_gives_way_to_the_next() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let Some(Object::Pod(old)) = stage.server.all(Kind::Pod).next().cloned() else {
+        panic!("no pod");
+    };
+    for agent in &mut stage.agents {
+        agent.kernel.clear();
+        agent.running = false;
+    }
+    let slot = (Kind::Pod, None, old.key.clone());
+    stage.server.change(&slot, false, |object| {
+        if let Object::Pod(pod) = object {
+            pod.phase = "Failed".into();
+            pod.containers_terminated = true;
+        }
+    });
+    stage.server.create(Object::Pod(PodFacts {
+        key: key("net", "sluice-egress-rs-99"),
+        uid: Uid::new(""),
+        ..old.clone()
+    }));
+    all_is_ready(&mut stage);
+    let held = stage.eip("tenants", "web").holder.unwrap();
+    assert!(!held.instance.contains(old.uid.as_str()), "{held:?}");
+}
