@@ -1,6 +1,8 @@
 //! After each scenario nothing of it may be left: no object, no claim, no
 //! report, no pod. That is a rule too, so it is checked, not forced.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::failure::{Outcome, wrong};
@@ -15,24 +17,48 @@ const INTERNAL: [&str; 4] = [
     "AddressClaim",
 ];
 /// How long the product may take to clear away everything, in seconds.
-const PATIENCE: f64 = 40.0;
+const PATIENCE: f64 = 30.0;
 
 /// Deletes all user objects and waits until nothing is left. When something
 /// stays it is removed by force, for the next scenario's sake, and named.
 pub fn all(stage: &mut Stage) -> Outcome {
-    let mut objects = Vec::new();
-    for kind in USER_KINDS {
-        objects.extend(
-            stage
-                .list(kind, "", "")?
+    // In the order in which a careful person would: a pool that is gone cannot
+    // say any more how long its addresses must rest.
+    for kinds in [
+        &["FIP", "DNAT", "SNAT", "EIP"][..],
+        &["NATGateway"],
+        &["EIPPool"],
+    ] {
+        let mut objects = Vec::new();
+        for kind in kinds {
+            objects.extend(
+                stage
+                    .list(kind, "", "")?
+                    .iter()
+                    .map(|object| name_of(kind, object)),
+            );
+        }
+        stage.delete_all(&objects)?;
+        let gone = || {
+            kinds
                 .iter()
-                .map(|object| name_of(kind, object)),
-        );
+                .all(|kind| stage.list(kind, "", "").is_ok_and(|all| all.is_empty()))
+        };
+        let claims = || {
+            kinds.len() == 1
+                || stage
+                    .list("AddressClaim", "", "")
+                    .is_ok_and(|all| !all.iter().any(is_of_eip))
+        };
+        // What does not go is named below, with all else.
+        let _ = stage.wait("the end of these kinds", PATIENCE / 2.0, || {
+            gone() && claims()
+        });
     }
-    stage.delete_all(&objects)?;
     for namespace in stage.list("Namespace", "", "e2e.sluice.dev/scenario=true")? {
         stage.delete("Namespace", "", &text(&namespace, "/metadata/name"))?;
     }
+    stage.allow(Duration::from_secs(60));
     let left = stage.wait_for("that nothing is left", PATIENCE, || match left(stage) {
         Ok(left) if left.is_empty() => Ok(()),
         Ok(left) => Err(left
@@ -104,6 +130,10 @@ fn force(stage: &mut Stage) -> Outcome {
     let _ = stage.kubectl(&["-n", "sluice-system", "delete", "leases", "--all"], None);
     stage.pause(2.0);
     Ok(())
+}
+
+fn is_of_eip(claim: &Value) -> bool {
+    text(claim, "/spec/owner/kind") == "EIP"
 }
 
 fn name_of(kind: &str, object: &Value) -> (String, String, String) {

@@ -191,5 +191,23 @@ fn one(stage: &mut Stage, scenario: &Scenario) -> Outcome {
         evidence::keep(stage);
     }
     thread::sleep(Duration::from_millis(10));
-    judged.and(restored).and(cleaned)
+    all_of([judged, restored, cleaned])
+}
+
+/// What was wrong, all of it; a skip only when nothing was.
+fn all_of(outcomes: [Outcome; 3]) -> Outcome {
+    let mut texts = Vec::new();
+    let mut skip = Ok(());
+    for outcome in outcomes {
+        match outcome {
+            Ok(()) => {}
+            Err(Failure::Wrong(text)) => texts.push(text),
+            other => skip = other,
+        }
+    }
+    if texts.is_empty() {
+        skip
+    } else {
+        Err(Failure::Wrong(texts.join("\n")))
+    }
 }
