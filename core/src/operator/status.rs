@@ -23,6 +23,9 @@ use crate::identity::Uid;
 /// A holder that acknowledges later than this is behind.
 const LAG_MS: u64 = 5_000;
 
+/// How many times longer the first status waits while an address lacks.
+const CLAIMING: u64 = 10;
+
 /// A status of any user kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -31,6 +34,19 @@ enum Typed {
     Rule(RuleStatus),
     Gateway(NATGatewayStatus),
     Pool(EIPPoolStatus),
+}
+
+impl Typed {
+    /// Whether an EIP has no address yet in a family that it shall have.
+    fn lacks_address(&self) -> bool {
+        let Self::Eip(status) = self else {
+            return false;
+        };
+        status.ip_families.iter().any(|family| match family {
+            IpFamily::IPv4 => status.ipv4.is_none(),
+            IpFamily::IPv6 => status.ipv6.is_none(),
+        })
+    }
 }
 
 /// A status as it shall be.
@@ -102,7 +118,15 @@ impl Operator {
         }
         if draft.first && draft.pending && !draft.ready {
             let since = *self.fresh.entry(uid).or_insert(now);
-            let until = Millis(since.0.saturating_add(self.settings.first_status_ms));
+            let patience = self.settings.first_status_ms;
+            let patience = if draft.new.lacks_address() {
+                // Claims are on their way: a status without them would be one
+                // write more than is needed.
+                patience.saturating_mul(CLAIMING)
+            } else {
+                patience
+            };
+            let until = Millis(since.0.saturating_add(patience));
             if now < until {
                 self.wake(subject, until);
                 return false;

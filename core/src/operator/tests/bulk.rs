@@ -1,4 +1,5 @@
 //! What deciding costs with many objects.
+#![allow(clippy::disallowed_methods, reason = "measures real time")]
 
 use std::time::Instant;
 

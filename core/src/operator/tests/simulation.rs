@@ -197,9 +197,6 @@ fn run(turns: &[Turn], order: u64) {
     let mut stage = Stage::new();
     stage.apply(gateway("net", "second", "net/lan2"));
     for turn in turns {
-        if std::env::var_os("SIM_TRACE").is_some() {
-            println!("{turn:?}");
-        }
         take(&mut stage, turn);
     }
     recover(&mut stage);
@@ -255,7 +252,8 @@ fn run(turns: &[Turn], order: u64) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("SIM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48),
+        // PROPTEST_CASES=4000 for a thousand schedules.
+        cases: ProptestConfig::default().cases / 4,
         failure_persistence: None,
         max_shrink_iters: 400,
         ..ProptestConfig::default()

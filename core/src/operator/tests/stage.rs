@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::Timestamp;
 use sluice_crds::internal::ClaimPhase;
 use sluice_crds::names::{CHILD_PREFIX, FINALIZER_FENCED};
-use sluice_crds::user::{EIPStatus, RuleStatus};
+use sluice_crds::user::EIPStatus;
 
 use super::agent::{Agent, Proofs};
 use super::objects::{attachment, gateway, key, namespace, node, pool};
@@ -317,7 +317,12 @@ impl Stage {
                     uid: Uid::new(""),
                     resource_version: String::new(),
                     gateway_uid: deployment.gateway_uid.clone(),
-                    node: if self.pods % 2 == 0 { "n1" } else { "n2" }.to_owned(),
+                    node: if self.pods.is_multiple_of(2) {
+                        "n1"
+                    } else {
+                        "n2"
+                    }
+                    .to_owned(),
                     finalizers: vec![FINALIZER_FENCED.to_owned()],
                     deleting: false,
                     phase: "Pending".into(),
@@ -495,16 +500,6 @@ impl Stage {
             Some(Object::EIP(e)) => e.status.clone().unwrap_or_default(),
             _ => panic!("no EIP {namespace}/{name}"),
         }
-    }
-
-    pub fn rule(&self, kind: Kind, namespace: &str, name: &str) -> RuleStatus {
-        match self.server.get(kind, &key(namespace, name)) {
-            Some(Object::FIP(o)) => o.status.clone(),
-            Some(Object::DNAT(o)) => o.status.clone(),
-            Some(Object::SNAT(o)) => o.status.clone(),
-            _ => panic!("no {kind:?} {namespace}/{name}"),
-        }
-        .unwrap_or_default()
     }
 
     /// Status and reason of a condition.
