@@ -31,5 +31,8 @@ fn rules_are_those_of_the_golden_file() {
         std::fs::write(path, &listed).unwrap();
     }
     let golden = std::fs::read_to_string(path).unwrap();
-    assert!(listed == golden, "BLESS=1 writes {path} anew; now:\n{listed}");
+    assert!(
+        listed == golden,
+        "BLESS=1 writes {path} anew; now:\n{listed}"
+    );
 }

@@ -379,7 +379,11 @@ fn events_tell_of_others_changes_only() {
     gateway.apply(1, &ENTRIES, true);
     let mut events = gateway.with(|kernel| kernel.events().unwrap());
     // The kernel itself still sets up IPv6 on new interfaces.
-    while !events.wait(Duration::from_millis(1_500)).unwrap().is_empty() {}
+    while !events
+        .wait(Duration::from_millis(1_500))
+        .unwrap()
+        .is_empty()
+    {}
     let more = ["addr e9 1 10.155.30.249 external"];
     gateway.apply(2, &more, true);
     assert_eq!(events.wait(Duration::from_millis(200)).unwrap(), []);
