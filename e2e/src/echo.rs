@@ -79,7 +79,7 @@ impl Seen {
 #[derive(Debug, Parser)]
 #[command(name = "sluice-echo", version)]
 struct Arguments {
-    /// Gets URL (http://HOST[:PORT][/PATH]) and prints the body.
+    /// Gets URL, `http://HOST[:PORT][/PATH]`, and prints the body.
     #[arg(long, value_name = "URL", group = "client")]
     get: Option<String>,
     /// Sends datagrams to ADDRESS:PORT and prints the answers.
