@@ -101,11 +101,14 @@ impl Stage {
     /// Makes `count` dual-stack EIPs `eip-N`, each with a FIP `fip-N` to a
     /// tenant, waits until all are Ready and probes them all.
     pub fn with_pairs(&self, count: usize) -> Outcome {
-        let mut objects: Vec<Value> = (0..count).map(|n| eip(NS, &format!("eip-{n}"))).collect();
-        objects.extend(
-            (0..count).map(|n| fip(NS, &format!("fip-{n}"), &format!("eip-{n}"), tenant(n).1)),
-        );
-        self.create_all(&objects)?;
+        let eips: Vec<Value> = (0..count).map(|n| eip(NS, &format!("eip-{n}"))).collect();
+        let fips: Vec<Value> = (0..count)
+            .map(|n| fip(NS, &format!("fip-{n}"), &format!("eip-{n}"), tenant(n).1))
+            .collect();
+        // A FIP that is seen before its EIP is refused first, rightly.
+        self.create_all(&eips)?;
+        self.create_all(&fips)?;
+        let objects = [eips, fips].concat();
         for object in &objects {
             self.wait_seen(&text(object, "/kind"), NS, &text(object, "/metadata/name"))?;
         }

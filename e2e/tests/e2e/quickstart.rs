@@ -51,6 +51,11 @@ fn example(stage: &mut Stage) -> Outcome {
     }
     stage.probes_pass(5.0)?;
     stage.pause(1.0);
+    // The clean-up would have to wait for the whole cooldown.
+    for pool in stage.history.live_of("EIPPool") {
+        let name = text(&pool, "/metadata/name");
+        stage.patch("EIPPool", "", &name, &json!({"spec": {"cooldown": "1s"}}))?;
+    }
     Ok(())
 }
 
