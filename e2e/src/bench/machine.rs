@@ -16,6 +16,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Kernel release.
     pub kernel: String,
+    /// Load average of the minute before the run.
+    pub load: f64,
     /// Day of the run, ISO 8601.
     pub date: String,
 }
@@ -43,6 +45,11 @@ impl Machine {
                 .unwrap_or(0)
                 / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: read("/proc/loadavg")
+                .split(' ')
+                .next()
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0.0),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         }
     }
@@ -52,8 +59,8 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} cores ({}), {} MiB, Linux {}, {}; everything, also the cluster, on this one machine.",
-            self.cores, self.cpu, self.memory_mib, self.kernel, self.date
+            "{} cores ({}), {} MiB, Linux {}, {}, load {} before the run; everything, also the cluster, on this one machine.",
+            self.cores, self.cpu, self.memory_mib, self.kernel, self.date, self.load
         )
     }
 }

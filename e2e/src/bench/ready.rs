@@ -119,13 +119,39 @@ impl Board {
         self.wait_for(kind, n, patience, |s| s.ready).await
     }
 
-    /// The same after [`Board::forget`]: each must have become Ready again.
+    /// The same after [`Board::forget`], for kinds that name their holder: each
+    /// must have become Ready by another one.
     ///
     /// # Errors
     /// When that takes longer than `patience`.
     pub async fn wait_again(&self, kind: &str, n: usize, patience: Duration) -> Result<Instant> {
         self.wait_for(kind, n, patience, |s| s.again.and(s.ready))
             .await
+    }
+
+    /// Waits until `n` objects of a kind are Ready and none has changed for
+    /// `quiet`; when the last became Ready.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn wait_settled(
+        &self,
+        kind: &str,
+        n: usize,
+        quiet: Duration,
+        patience: Duration,
+    ) -> Result<Instant> {
+        let start = Instant::now();
+        loop {
+            let last = self
+                .wait(kind, n, patience.saturating_sub(start.elapsed()))
+                .await?;
+            sleep(quiet.saturating_sub(last.elapsed()).max(quiet / 4)).await;
+            let again = self.wait(kind, n, Duration::ZERO).await;
+            if again.is_ok_and(|at| at == last) && last.elapsed() >= quiet {
+                return Ok(last);
+            }
+        }
     }
 
     /// Waits until one object is Ready.

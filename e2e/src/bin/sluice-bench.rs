@@ -34,11 +34,15 @@ async fn run(args: &Args) -> Result<()> {
         machine: Machine::here(),
         figures: Vec::new(),
     };
+    // What was measured is kept, also if what follows fails.
+    let folder = Path::new("target/bench");
     if wanted("programming") {
         programming::measure(&mut report)?;
+        report.write(folder)?;
     }
     if wanted("flows") {
         flows::measure(&mut report)?;
+        report.write(folder)?;
     }
     if wanted("cluster") {
         let options = UpOptions {
@@ -48,10 +52,10 @@ async fn run(args: &Args) -> Result<()> {
         };
         let progress = |text: &str| println!("bench: {text}");
         let lab = tokio::task::block_in_place(|| Lab::up(&options, &progress))?;
-        cluster::measure(&lab, &mut report).await?;
+        let measured = cluster::measure(&lab, &mut report).await;
+        report.write(folder)?;
+        measured?;
     }
-    let folder = Path::new("target/bench");
-    report.write(folder)?;
     println!(
         "bench: wrote {0}/report.md and {0}/report.json",
         folder.display()
