@@ -103,7 +103,7 @@ fn reasons(stage: &mut Stage) -> Outcome {
         ),
         (
             with(eip(NS, "b-pool"), &[("/spec/pool", json!("nosuch"))]),
-            "PoolNotFound",
+            "PoolNotOnGateway",
         ),
         (
             with(eip(NS, "b-other-pool"), &[("/spec/pool", json!("tiny"))]),

@@ -111,9 +111,13 @@ pub fn ready(object: &serde_json::Value) -> bool {
 pub fn only_lan(stage: &Stage) -> Outcome {
     for (name, _) in TENANTS {
         for family in ["-4", "-6"] {
-            // One that is gone already is what is wanted.
             let argv = ["ip", family, "route", "del", "default", "dev", "eth0"];
-            stage.lab.exec(&crate::traffic::tenant(name), &argv)?;
+            // One that is gone already is what is wanted. A pod of a node that
+            // was off says Ready a while before its processes run again.
+            stage.wait_for(&format!("a process of {name}"), 30.0, || {
+                let run = stage.lab.exec(&crate::traffic::tenant(name), &argv);
+                run.map(drop).map_err(|error| error.one_line())
+            })?;
         }
     }
     Ok(())

@@ -123,9 +123,16 @@ pub fn idle(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
         let in_span = spans
             .iter()
             .any(|(from, to)| (from..to).contains(&&version.at_us));
+        // Who leads among operators is no gateway's business.
+        let gateways = version
+            .object
+            .pointer("/metadata/labels/sluice.dev~1gateway-uid");
         let renewal = version.kind == "Lease"
-            && !version.gone
-            && old.is_some_and(|old| without_renewal(old) == without_renewal(version.object));
+            && (gateways.is_none()
+                || !version.gone
+                    && old.is_some_and(|old| {
+                        without_renewal(old) == without_renewal(version.object)
+                    }));
         if in_span && !renewal {
             out.push(Violation {
                 rule: "idle",
