@@ -309,6 +309,10 @@ impl Plane {
         if let Some(unacked) = &mut self.unacked {
             unacked.fresh.clear();
         }
+        // What a holder acknowledged says nothing of the next tenure.
+        if let Some(acked) = &mut self.acked {
+            acked.holding = false;
+        }
     }
 
     /// Whether all addresses were announced in the term under way.

@@ -308,6 +308,38 @@ fn another_holder_stops_the_answers_before_anything_else() {
 }
 
 #[test]
+fn what_was_acknowledged_in_a_lost_tenure_does_not_count_in_the_next() {
+    let mut sim = Sim::serving();
+    let announced = |sim: &Sim| sim.ops.iter().filter(|op| *op == "announce 4").count();
+    // No look at the kernel succeeds from here on.
+    let blind = |sim: &mut Sim, millis: u64| {
+        let end = sim.now + millis;
+        while sim.now < end {
+            match sim.open.first() {
+                Some(Action::Kernel(KernelOp::Inspect)) => sim.fail(0, false),
+                Some(_) => sim.answer(0),
+                None => {
+                    let due = sim.agent.next_deadline().map_or(end, |due| due.0.min(end));
+                    sim.pass(due.saturating_sub(sim.now).max(1));
+                }
+            }
+        }
+    };
+    sim.lease_to("pod/other/boot/1");
+    sim.tell(Event::Lease(sim.lease.clone()));
+    blind(&mut sim, 3_000);
+    assert!(!sim.kernel.answering && !sim.agent.is_active());
+    let before = announced(&sim);
+    sim.lease_to("");
+    sim.tell(Event::Lease(sim.lease.clone()));
+    blind(&mut sim, 10_000);
+    assert!(sim.kernel.answering && announced(&sim) > before);
+    assert_eq!(sim.report.active, None);
+    sim.settle_for(3_000);
+    assert!(sim.agent.is_active() && sim.report.active.is_some());
+}
+
+#[test]
 fn a_withdrawal_that_fails_is_followed_by_a_clear() {
     let mut sim = Sim::serving();
     sim.lease_to("pod/other/boot/2");
