@@ -53,8 +53,14 @@ fn reasons(stage: &mut Stage) -> Outcome {
             ("/spec/lan/addresses", json!(["10.244.0.253/16"])),
         ],
     );
+    // An overlap stops both pools, so it is not with one that others use.
+    let spare = json!({
+        "apiVersion": VERSION, "kind": "EIPPool", "metadata": {"name": "spare"},
+        "spec": {"cooldown": "1s", "subnets": [{"cidr": "10.155.32.0/24", "ranges": ["10.155.32.7-10.155.32.9"]}]},
+    });
     stage.create_all(&[
         tiny,
+        spare,
         closed,
         eip(NS, "good"),
         fip(NS, "good", "good", web),
@@ -182,7 +188,7 @@ fn reasons(stage: &mut Stage) -> Outcome {
                 pool("b-overlap"),
                 &[(
                     "/spec/subnets",
-                    json!([{"cidr": "10.155.30.0/24", "ranges": ["10.155.30.249-10.155.30.254"]}]),
+                    json!([{"cidr": "10.155.32.0/24", "ranges": ["10.155.32.8-10.155.32.19"]}]),
                 )],
             ),
             "Overlap",

@@ -430,8 +430,8 @@ fn losses_count_only_while_traffic_is_promised() {
     assert_eq!(
         Script::default()
             .ready()
-            .wait(500)
-            .loss("FIP/n/fip", 100)
+            .wait(1000)
+            .loss("FIP/n/fip", 550)
             .broken(),
         ["traffic"]
     );
@@ -495,7 +495,7 @@ fn after_a_fault_only_another_holder_promises_anew() {
         ["traffic"]
     );
     assert_eq!(
-        next().wait(500).loss("FIP/n/fip", 400).broken(),
+        next().wait(1000).loss("FIP/n/fip", 900).broken(),
         ["traffic"],
         "a rule's promise comes back with its EIP's"
     );
@@ -533,15 +533,15 @@ fn nothing_is_promised_of_what_is_being_taken_away() {
         let script = Script::default()
             .ready()
             .mark(retire(name))
-            .wait(500)
-            .loss("FIP/n/fip", 400);
+            .wait(1000)
+            .loss("FIP/n/fip", 900);
         assert_eq!(script.broken(), NONE);
     }
     let other = Script::default()
         .ready()
         .mark(retire("FIP/n/other"))
-        .wait(500)
-        .loss("FIP/n/fip", 400);
+        .wait(1000)
+        .loss("FIP/n/fip", 900);
     assert_eq!(other.broken(), ["traffic"]);
 }
 
