@@ -16,6 +16,7 @@ mod gateway;
 mod killed;
 mod leaks;
 mod lifecycle;
+mod not_yet;
 mod objects;
 mod operator;
 mod proof;
