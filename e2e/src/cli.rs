@@ -244,8 +244,15 @@ enum Internal {
 #[must_use]
 pub fn main() -> ExitCode {
     let called = std::env::args().next().unwrap_or_default();
-    if called.ends_with(crate::node_config::BORN_PLUGIN) {
-        return match plugins::pod_defaults() {
+    let plugin: Option<fn() -> Result<()>> = if called.ends_with(crate::node_config::BORN_PLUGIN) {
+        Some(plugins::pod_defaults)
+    } else if called.ends_with(crate::node_config::LAN_PLUGIN) {
+        Some(plugins::lan_only_default)
+    } else {
+        None
+    };
+    if let Some(plugin) = plugin {
+        return match plugin() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 println!("{}", plugins::cni_error(&error));

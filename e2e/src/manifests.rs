@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Doing, LabError, Result};
 use crate::families::{EXTERNAL, Families, LAN, LAN_GATEWAY, ROUTER};
+use crate::node_config::LAN_PLUGIN;
 use crate::options::UpOptions;
 use crate::paths::LabPaths;
 
@@ -70,20 +71,20 @@ fn attachment(
     if families.v6() {
         sets.push(set(ranges.iter().map(|both| both.1).collect(), gateway.1));
     }
-    let config = json!({
-        "cniVersion": "1.0.0",
-        "name": name,
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": bridge,
-                "capabilities": {"ips": true, "mac": true},
-                // One directory for all nodes: no address is given twice.
-                "ipam": {"type": "host-local", "dataDir": paths.dir.join("ipam"), "ranges": sets},
-            },
-            {"type": "tuning", "sysctl": {"net.ipv4.conf.IFNAME.forwarding": "0"}},
-        ],
-    });
+    let mut plugins = vec![
+        json!({
+            "type": "bridge",
+            "bridge": bridge,
+            "capabilities": {"ips": true, "mac": true},
+            // One directory for all nodes: no address is given twice.
+            "ipam": {"type": "host-local", "dataDir": paths.dir.join("ipam"), "ranges": sets},
+        }),
+        json!({"type": "tuning", "sysctl": {"net.ipv4.conf.IFNAME.forwarding": "0"}}),
+    ];
+    if name == "lan" {
+        plugins.push(json!({"type": LAN_PLUGIN, "keep": "sluice-"}));
+    }
+    let config = json!({"cniVersion": "1.0.0", "name": name, "plugins": plugins});
     json!({
         "apiVersion": "k8s.cni.cncf.io/v1",
         "kind": "NetworkAttachmentDefinition",

@@ -20,6 +20,9 @@ pub const PAUSE_IMAGE: &str = "docker.io/sluice/pause:dev";
 /// The name under which this program is a CNI plugin.
 pub const BORN_PLUGIN: &str = "lab-pod-defaults";
 
+/// The plugin at the end of the tenant LAN's chain.
+pub const LAN_PLUGIN: &str = "lab-lan-default";
+
 /// The cgroup of a node.
 #[must_use]
 pub fn cgroup(paths: &LabPaths, node: &str) -> Cgroup {
@@ -43,6 +46,7 @@ pub fn link_programs(paths: &LabPaths, own: &Path) -> Result<()> {
         symlink(from, &to).doing(|| format!("link {}", to.display()))
     };
     link(&lab, BORN_PLUGIN)?;
+    link(&lab, LAN_PLUGIN)?;
     let go_bin = paths.go_bin();
     let entries = fs::read_dir(&go_bin).doing(|| format!("read {}", go_bin.display()))?;
     let programs = entries.flatten().filter(|entry| {
@@ -211,7 +215,8 @@ fn multus(paths: &LabPaths, families: Families, node: &NodePlan, dir: &Path) -> 
     // a pod whose default route another attachment takes keeps these. Multus
     // 4.3.0 adds that attachment's default route but does not remove ours (it
     // looks for a destination that its netlink library no longer leaves
-    // empty), so ours has a metric by which it loses.
+    // empty), so ours has a metric by which it loses; the tenant LAN's own
+    // plugin then removes it.
     let mut routes: Vec<Value> = families
         .of("0.0.0.0/0", "::/0")
         .iter()

@@ -1,9 +1,10 @@
-//! Programs that a node's runtime calls: a container hook and a CNI plugin.
+//! Programs that a node's runtime calls: a container hook and two CNI plugins.
 
 use std::env;
 use std::fs;
 use std::io::{Read, stdin};
 use std::path::Path;
+use std::process::Command;
 
 use rustix::mount::mount_bind;
 use serde_json::{Value, json};
@@ -45,24 +46,60 @@ pub fn hook_boot_id(boot_id: &Path) -> Result<()> {
     mount_bind(boot_id, &target).doing(|| format!("mount the boot ID at {}", target.display()))
 }
 
-/// The CNI plugin: sets what pods are born with. It is the first of its chain
-/// and makes no interface.
+/// The CNI plugin that sets what pods are born with. It is the first of its
+/// chain and makes no interface.
 ///
 /// # Errors
 /// When the pod's namespace cannot be entered or a setting is refused.
 pub fn pod_defaults() -> Result<()> {
+    plugin(|_| netns::set_sysctls(&BORN_WITH))
+}
+
+/// The CNI plugin at the end of the tenant LAN's chain: takes the default route
+/// of the pod network away. Multus 4.3.0 adds the one that a pod asks for but
+/// leaves the other, and IPv6 falls back to a route of any metric while the
+/// next hop of a better one does not answer: tenants would pass by their
+/// gateway. Gateways, whose pods' names begin with `keep` of the plugin's
+/// configuration, keep it: theirs is for the API server.
+///
+/// # Errors
+/// When the pod's namespace cannot be entered or `ip` cannot be run.
+pub fn lan_only_default() -> Result<()> {
+    plugin(|config| {
+        let keep = config.get("keep").and_then(Value::as_str).unwrap_or("-");
+        let arguments = env::var("CNI_ARGS").unwrap_or_default();
+        let pod = arguments
+            .split(';')
+            .find_map(|argument| argument.strip_prefix("K8S_POD_NAME="));
+        if pod.is_some_and(|pod| pod.starts_with(keep)) {
+            return Ok(());
+        }
+        for family in ["-4", "-6"] {
+            let mut ip = Command::new("ip");
+            ip.args([family, "route", "del", "default", "dev", "eth0"]);
+            // A pod of one family has only one of them.
+            ip.output().doing(|| "run ip".into())?;
+        }
+        Ok(())
+    })
+}
+
+/// Answers the runtime: `work`, given the plugin's configuration, is done in
+/// the pod's namespace when an interface is added, and what earlier plugins of
+/// the chain made is passed on.
+fn plugin(work: impl FnOnce(&Value) -> Result<()> + Send) -> Result<()> {
     let command = env::var("CNI_COMMAND").unwrap_or_default();
     let versions = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"];
     match command.as_str() {
         "ADD" => {
             let config = read_json()?;
             let namespace = env::var("CNI_NETNS").unwrap_or_default();
-            netns::within(Path::new(&namespace), || netns::set_sysctls(&BORN_WITH))?;
-            let version = config
-                .get("cniVersion")
-                .cloned()
-                .unwrap_or_else(|| json!("1.0.0"));
-            println!("{}", json!({"cniVersion": version}));
+            netns::within(Path::new(&namespace), || work(&config))?;
+            let made = config.get("prevResult").cloned().unwrap_or_else(|| {
+                let version = config.get("cniVersion").cloned();
+                json!({"cniVersion": version.unwrap_or_else(|| json!("1.0.0"))})
+            });
+            println!("{made}");
         }
         "VERSION" => println!(
             "{}",

@@ -172,7 +172,12 @@ fn a_lab_is_what_its_contract_says() {
             ),
             "0"
         );
-        // The default route is the LAN's, in both families.
+        // The default route is the LAN's, in both families, and there is no
+        // other to fall back to.
+        for family in ["-4", "-6"] {
+            let routes = output(&lab, pod, &["ip", family, "route", "show", "default"]);
+            assert_eq!(routes.lines().count(), 1, "{pod}: {routes}");
+        }
         assert!(
             output(&lab, pod, &["ip", "route", "get", "192.0.2.1"])
                 .contains("via 10.244.0.254 dev lan0")

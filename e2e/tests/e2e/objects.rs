@@ -186,36 +186,49 @@ impl Stage {
     /// Waits until all these objects are Ready.
     pub fn wait_ready(&self, objects: &[(&str, &str, &str)], secs: f64) -> Outcome {
         self.wait_for("readiness", secs, || {
-            let mut not = objects.iter().filter_map(|(kind, namespace, name)| {
-                let (status, reason) = self.condition(kind, namespace, name, "Ready");
-                (status != "True")
-                    .then(|| format!("{kind} {namespace}/{name} is {status:?} ({reason})"))
-            });
-            match not.next() {
-                None => Ok(()),
-                Some(first) => Err(format!("{first}, and {} more", not.count())),
-            }
+            let objects = objects.iter().copied();
+            self.all_ready(objects)
         })
     }
 
-    /// Waits until every EIP, FIP, DNAT, SNAT and gateway is Ready, none being
-    /// on its way out.
+    /// Waits until every EIP, FIP, DNAT, SNAT and gateway that is there is Ready.
+    /// What goes while this waits need not be.
     pub fn wait_all_ready(&self, secs: f64) -> Outcome {
-        let mut all = Vec::new();
-        for kind in ["NATGateway", "EIP", "FIP", "DNAT", "SNAT"] {
-            for object in self.history.live_of(kind) {
-                all.push((
-                    kind,
-                    text(&object, "/metadata/namespace"),
-                    text(&object, "/metadata/name"),
-                ));
+        self.wait_for("readiness", secs, || {
+            for kind in ["NATGateway", "EIP", "FIP", "DNAT", "SNAT"] {
+                let live = self.history.live_of(kind);
+                let named: Vec<_> = live
+                    .iter()
+                    .map(|one| {
+                        (
+                            text(one, "/metadata/namespace"),
+                            text(one, "/metadata/name"),
+                        )
+                    })
+                    .collect();
+                let named = named
+                    .iter()
+                    .map(|(ns, name)| (kind, ns.as_str(), name.as_str()));
+                self.all_ready(named)?;
             }
+            Ok(())
+        })
+    }
+
+    /// Whether these objects are Ready now; else the first that is not.
+    fn all_ready<'a>(
+        &self,
+        objects: impl Iterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<(), String> {
+        let mut not = objects.filter_map(|(kind, namespace, name)| {
+            let (status, reason) = self.condition(kind, namespace, name, "Ready");
+            (status != "True")
+                .then(|| format!("{kind} {namespace}/{name} is {status:?} ({reason})"))
+        });
+        match not.next() {
+            None => Ok(()),
+            Some(first) => Err(format!("{first}, and {} more", not.count())),
         }
-        let named: Vec<(&str, &str, &str)> = all
-            .iter()
-            .map(|(kind, ns, name)| (*kind, ns.as_str(), name.as_str()))
-            .collect();
-        self.wait_ready(&named, secs)
     }
 
     /// Waits until an object is gone.

@@ -73,8 +73,7 @@ pub fn tenants(stage: &Stage) -> Outcome {
                 crate::stage::text(pod, "/metadata/name")
             )),
         }
-    })?;
-    only_lan(stage)
+    })
 }
 
 /// Powers a node on and looks out on its new links.
@@ -103,22 +102,4 @@ pub fn ready(object: &serde_json::Value) -> bool {
         one.pointer("/type") == Some(&"Ready".into())
             && one.pointer("/status") == Some(&"True".into())
     })
-}
-
-/// Takes the tenants' second default route away. IPv6 falls back to it, however
-/// bad its metric, while the LAN's next hop does not answer; then tenants would
-/// pass by the gateway, which is not what is shown here.
-pub fn only_lan(stage: &Stage) -> Outcome {
-    for (name, _) in TENANTS {
-        for family in ["-4", "-6"] {
-            let argv = ["ip", family, "route", "del", "default", "dev", "eth0"];
-            // One that is gone already is what is wanted. A pod of a node that
-            // was off says Ready a while before its processes run again.
-            stage.wait_for(&format!("a process of {name}"), 30.0, || {
-                let run = stage.lab.exec(&crate::traffic::tenant(name), &argv);
-                run.map(drop).map_err(|error| error.one_line())
-            })?;
-        }
-    }
-    Ok(())
 }
