@@ -12,7 +12,7 @@ use sluice_operator::run::run;
 async fn main() -> ExitCode {
     let options = Options::parse();
     start_logging(&options);
-    match run(options, Operator::new(OperatorSettings::default())).await {
+    match run(options, || Operator::new(OperatorSettings::default())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();

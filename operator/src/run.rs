@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 use sluice_core::operator::event::Key;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -37,26 +37,57 @@ pub enum RunError {
     /// The operating system refused something.
     #[error("{0}")]
     System(&'static str, #[source] std::io::Error),
-    /// Another process may lead now. Start anew.
-    #[error("leadership lost")]
-    LeadershipLost,
     /// A part that runs for ever has ended.
     #[error("{0} ended")]
     PartEnded(&'static str),
 }
 
-/// Runs until SIGTERM or SIGINT, which end it well, or until leadership is lost.
+/// How one life of the operator ended.
+enum End {
+    /// As asked, by a signal.
+    Asked,
+    /// Another process may lead now. What this one knows and wants is void.
+    LeadershipLost,
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Runs until SIGTERM or SIGINT, which end it well. When leadership is lost,
+/// as in an outage of the API server, all parts end and it begins anew with
+/// nothing in memory, as a new process would, but without the kubelet's pause
+/// between restarts.
 ///
 /// # Errors
 /// [`RunError`] in every other case.
-pub async fn run<D: Decide>(options: Options, decide: D) -> Result<(), RunError> {
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|e| RunError::System("cannot listen to SIGTERM", e))?;
-    let mut interrupt = signal(SignalKind::interrupt())
-        .map_err(|e| RunError::System("cannot listen to SIGINT", e))?;
+pub async fn run<D: Decide>(options: Options, decide: impl Fn() -> D) -> Result<(), RunError> {
+    let listen = |kind, name| signal(kind).map_err(|e| RunError::System(name, e));
+    let mut signals = Signals {
+        terminate: listen(SignalKind::terminate(), "cannot listen to SIGTERM")?,
+        interrupt: listen(SignalKind::interrupt(), "cannot listen to SIGINT")?,
+    };
     let identity = options
         .identity()
         .map_err(|e| RunError::System("cannot make an identity", e))?;
+    loop {
+        match life(&options, &identity, decide(), &mut signals).await? {
+            End::Asked => return Ok(()),
+            End::LeadershipLost => tracing::warn!("leadership lost, beginning anew"),
+        }
+    }
+}
+
+/// From nothing in memory until asked to end, or until leadership is lost. No
+/// task of it is left when it returns.
+async fn life<D: Decide>(
+    options: &Options,
+    identity: &str,
+    decide: D,
+    signals: &mut Signals,
+) -> Result<End, RunError> {
     let request_timeout = Duration::from_secs(options.request_timeout_secs);
     let lease_timeout = Duration::from_secs(u64::from(options.lease_duration_secs)) / 4;
     let config = config().await?;
@@ -78,7 +109,7 @@ pub async fn run<D: Decide>(options: Options, decide: D) -> Result<(), RunError>
     let leadership = Arc::new(Leadership::default());
     let queue = Arc::new(Queue::default());
     let brain = Arc::new(Brain::new(decide, metrics.clone()));
-    let (announcer, speaker) = announcer(reads.clone(), identity.clone(), metrics.clone());
+    let (announcer, speaker) = announcer(reads.clone(), identity.to_owned(), metrics.clone());
 
     let mut parts = JoinSet::new();
     let (m, l, q, b) = (
@@ -116,7 +147,8 @@ pub async fn run<D: Decide>(options: Options, decide: D) -> Result<(), RunError>
     let (b, l, q) = (brain.clone(), leadership.clone(), queue.clone());
     parts.spawn(async move {
         b.think(&l, &q, &announcer).await;
-        "deciding"
+        // It ends with leadership, and the elector is who says so.
+        std::future::pending().await
     });
     let (stop, stopped) = watch::channel(false);
     let executor = Arc::new(Executor {
@@ -140,20 +172,20 @@ pub async fn run<D: Decide>(options: Options, decide: D) -> Result<(), RunError>
     let mut elector = Elector::new(
         leases,
         key,
-        &identity,
+        identity,
         options.lease_duration_secs,
         leadership,
     );
     tracing::info!(%identity, version = env!("CARGO_PKG_VERSION"), "started");
     let ended = tokio::select! {
-        () = elector.run() => Err(RunError::LeadershipLost),
+        () = elector.run() => Ok(End::LeadershipLost),
         part = parts.join_next() => Err(RunError::PartEnded(part.and_then(Result::ok).unwrap_or("a part"))),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = signals.terminate.recv() => Ok(End::Asked),
+        _ = signals.interrupt.recv() => Ok(End::Asked),
     };
-    if ended.is_ok() {
+    parts.shutdown().await;
+    if let Ok(End::Asked) = ended {
         tracing::info!("asked to end");
-        parts.abort_all();
         stop.send_replace(true);
         let drained = tokio::time::timeout(DRAIN, async {
             while writers.join_next().await.is_some() {}
@@ -164,6 +196,7 @@ pub async fn run<D: Decide>(options: Options, decide: D) -> Result<(), RunError>
             elector.release().await;
         }
     }
+    writers.shutdown().await;
     ended
 }
 
