@@ -23,5 +23,4 @@ pub mod resource;
 pub mod rest;
 pub mod run;
 pub mod server;
-pub mod target;
 pub mod watch;

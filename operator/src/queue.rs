@@ -5,9 +5,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sluice_core::operator::action::{Action, Target};
+use sluice_core::operator::urgency::Urgency;
 use tokio::sync::Notify;
-
-use crate::target::{Urgency, target, urgency};
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +29,10 @@ impl Queue {
     /// Puts an action in, in the place of an earlier one for the same target.
     /// [`Action::Emit`] has no target and does not belong here: it is given back.
     pub fn push(&self, action: Action) -> Option<Action> {
-        let Some(target) = target(&action) else {
+        let Some(target) = action.target() else {
             return Some(action);
         };
-        let urgency = urgency(&action);
+        let urgency = action.urgency();
         let mut inner = self.lock();
         let place = inner
             .waiting
@@ -111,11 +110,13 @@ impl Queue {
 
 impl Inner {
     fn lane(&mut self, urgency: Urgency) -> &mut VecDeque<Target> {
-        let [first, second, third] = &mut self.lanes;
+        let [first, correction, groundwork, address, other] = &mut self.lanes;
         match urgency {
             Urgency::First => first,
-            Urgency::Second => second,
-            Urgency::Third => third,
+            Urgency::Correction => correction,
+            Urgency::Groundwork => groundwork,
+            Urgency::Address => address,
+            Urgency::Other => other,
         }
     }
 }

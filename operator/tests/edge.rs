@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use sluice_core::identity::Uid;
 use sluice_core::operator::action::{Action, Announcement, Outcome, StatusWrite, Target};
 use sluice_core::operator::event::{ChildKind, Event, Key, Kind, LeaseFacts, Millis, Object};
+use sluice_core::operator::urgency::Urgency;
 use sluice_operator::brain::{Brain, Decide};
 use sluice_operator::children::Settings;
 use sluice_operator::execute::Executor;
@@ -301,7 +302,7 @@ async fn every_action_does_what_it_says() {
     let write = Action::WriteStatus {
         kind: Kind::EIP,
         key: key("net", "web"),
-        urgent: true,
+        urgency: Urgency::First,
     };
     let judged = |version: String| StatusWrite {
         uid: uid(&eip),

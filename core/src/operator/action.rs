@@ -9,6 +9,7 @@
 use sluice_crds::{AddressClaim, GatewayConfig, RuleSlice};
 
 use super::event::{ChildKind, Key, Kind, LeaseFacts};
+use super::urgency::Urgency;
 use crate::identity::Uid;
 
 /// What an action is about: the unit of retry and of "one at a time".
@@ -61,8 +62,10 @@ pub enum Action {
         kind: Kind,
         /// Name.
         key: Key,
-        /// Whether it goes before others (EIPs first).
-        urgent: bool,
+        /// How urgent it is. One that has become more urgent is handed out a
+        /// second time before the first has ended: it takes the first one's
+        /// place, or, where that is being carried out, does no harm.
+        urgency: Urgency,
     },
     /// Create a slice; "already exists" with the same content is success.
     CreateSlice(RuleSlice),
@@ -127,6 +130,52 @@ pub enum Action {
     },
     /// Publish a Kubernetes Event; no outcome is awaited.
     Emit(Announcement),
+}
+
+impl Action {
+    /// What an action is about; nothing for [`Action::Emit`].
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        Some(match self {
+            Self::CreateClaim(claim) | Self::UpdateClaim(claim) => {
+                Target::Object(Kind::AddressClaim, key(&claim.metadata))
+            }
+            Self::DeleteClaim { name, .. } => Target::Object(
+                Kind::AddressClaim,
+                Key {
+                    namespace: String::new(),
+                    name: name.clone(),
+                },
+            ),
+            Self::SetFinalizers { kind, key, .. } => Target::Object(*kind, key.clone()),
+            Self::WriteStatus { kind, key, .. } => Target::Status(*kind, key.clone()),
+            Self::CreateSlice(slice) => Target::Object(Kind::RuleSlice, key(&slice.metadata)),
+            Self::DeleteSlice { key, .. } => Target::Object(Kind::RuleSlice, key.clone()),
+            Self::WriteHeader(header) => Target::Object(Kind::GatewayConfig, key(&header.metadata)),
+            Self::DeleteHeader { key, .. } => Target::Object(Kind::GatewayConfig, key.clone()),
+            Self::WriteLease(lease) => Target::Object(Kind::Lease, lease.key.clone()),
+            Self::DeleteLease { key, .. } => Target::Object(Kind::Lease, key.clone()),
+            Self::EnsureChild { child, gateway, .. } => Target::Child(
+                *child,
+                Key {
+                    namespace: gateway.namespace.clone(),
+                    name: sluice_crds::names::child_name(&gateway.name),
+                },
+            ),
+            Self::DeleteChild { child, key, .. } => Target::Child(*child, key.clone()),
+            Self::DeleteInstance { key, .. } => Target::Object(Kind::GatewayInstance, key.clone()),
+            Self::Read { kind, key } => Target::Read(*kind, key.clone()),
+            Self::Emit(_) => return None,
+        })
+    }
+}
+
+/// Namespace and name in an object's metadata.
+fn key(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
+    Key {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+    }
 }
 
 /// A status to write: the answer to `Operator::judge`.

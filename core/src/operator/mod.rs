@@ -33,6 +33,7 @@ mod site;
 mod status;
 mod subject;
 mod teardown;
+pub mod urgency;
 mod verdict;
 mod views;
 mod world;

@@ -17,6 +17,7 @@ use super::action::{Action, StatusWrite, Target};
 use super::event::{Key, Kind, Millis};
 use super::ready::{Judgement, Said, accepted, said};
 use super::subject::Subject;
+use super::urgency::Urgency;
 use super::world::{Meta, Record, cluster_key};
 use crate::identity::Uid;
 
@@ -72,7 +73,7 @@ impl Operator {
             .then(|| Action::WriteStatus {
                 kind,
                 key: key.clone(),
-                urgent: kind == Kind::EIP,
+                urgency: Urgency::of_status(kind, false),
             });
         self.queue.set(&subject, target, action);
     }

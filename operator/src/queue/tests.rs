@@ -15,7 +15,7 @@ fn status(name: &str, urgent: bool) -> Action {
     Action::WriteStatus {
         kind: Kind::EIP,
         key: key(name),
-        urgent,
+        urgency: Urgency::of_status(Kind::EIP, urgent),
     }
 }
 

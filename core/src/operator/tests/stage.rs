@@ -13,7 +13,7 @@ use super::objects::{attachment, gateway, key, namespace, node, pool};
 use super::server::{Server, meta, slot_of};
 use crate::entry::{Body, Entry};
 use crate::identity::Uid;
-use crate::operator::action::{Action, Announcement, Outcome, Target};
+use crate::operator::action::{Action, Announcement, Outcome};
 use crate::operator::event::{ChildKind, Event, Key, Kind, Millis, Object, PodFacts};
 use crate::operator::world::KINDS;
 use crate::operator::{Operator, OperatorSettings};
@@ -45,47 +45,6 @@ pub struct Stage {
     pub crash_on_delete: bool,
     /// Nothing is checked: for measuring.
     pub unchecked: bool,
-}
-
-pub fn target(action: &Action) -> Option<Target> {
-    let claim = |name: &str| Target::Object(Kind::AddressClaim, key("", name));
-    Some(match action {
-        Action::CreateClaim(c) | Action::UpdateClaim(c) => {
-            claim(c.metadata.name.as_deref().unwrap())
-        }
-        Action::DeleteClaim { name, .. } => claim(name),
-        Action::SetFinalizers { kind, key, .. } => Target::Object(*kind, key.clone()),
-        Action::WriteStatus { kind, key, .. } => Target::Status(*kind, key.clone()),
-        Action::CreateSlice(s) => Target::Object(
-            Kind::RuleSlice,
-            key(
-                s.metadata.namespace.as_deref().unwrap(),
-                s.metadata.name.as_deref().unwrap(),
-            ),
-        ),
-        Action::DeleteSlice { key, .. } => Target::Object(Kind::RuleSlice, key.clone()),
-        Action::WriteHeader(h) => Target::Object(
-            Kind::GatewayConfig,
-            key(
-                h.metadata.namespace.as_deref().unwrap(),
-                h.metadata.name.as_deref().unwrap(),
-            ),
-        ),
-        Action::DeleteHeader { key, .. } => Target::Object(Kind::GatewayConfig, key.clone()),
-        Action::WriteLease(l) => Target::Object(Kind::Lease, l.key.clone()),
-        Action::DeleteLease { key, .. } => Target::Object(Kind::Lease, key.clone()),
-        Action::EnsureChild { child, gateway, .. } => Target::Child(
-            *child,
-            key(
-                &gateway.namespace,
-                &sluice_crds::names::child_name(&gateway.name),
-            ),
-        ),
-        Action::DeleteChild { child, key, .. } => Target::Child(*child, key.clone()),
-        Action::DeleteInstance { key, .. } => Target::Object(Kind::GatewayInstance, key.clone()),
-        Action::Read { kind, key } => Target::Read(*kind, key.clone()),
-        Action::Emit(_) => return None,
-    })
 }
 
 impl Stage {
@@ -235,9 +194,9 @@ impl Stage {
             match action {
                 Action::Emit(announcement) => self.announced.push(announcement),
                 action => {
-                    let wanted = target(&action);
+                    let wanted = action.target();
                     assert!(
-                        self.unchecked || !self.in_flight.iter().any(|a| target(a) == wanted),
+                        self.unchecked || !self.in_flight.iter().any(|a| a.target() == wanted),
                         "two actions under way on {wanted:?}"
                     );
                     self.in_flight.push(action);
@@ -253,7 +212,7 @@ impl Stage {
             return false;
         }
         let action = self.in_flight.remove(n % self.in_flight.len());
-        let wanted = target(&action).unwrap();
+        let wanted = action.target().unwrap();
         if fate == Fate::Lost {
             let outcome = Outcome::Unknown("timed out".into());
             self.operator.done(&wanted, &outcome, self.now);
