@@ -89,8 +89,8 @@ pub struct Operator {
     snats: BTreeMap<Key, BTreeSet<(Kind, Key)>>,
     /// Where an object's entries stand now.
     placed: BTreeMap<(Kind, Key), (Uid, Uid)>,
-    /// When this leader first saw an object that has no status.
-    fresh: BTreeMap<Uid, Millis>,
+    /// Since when a status is held back that tells a step on the way to Ready.
+    held_back: BTreeMap<Uid, Millis>,
     /// When this leader first saw a claim that rests.
     resting: BTreeMap<Uid, Millis>,
     /// When a gateway's status was last written.
@@ -116,7 +116,7 @@ impl Operator {
             inside: BTreeMap::new(),
             snats: BTreeMap::new(),
             placed: BTreeMap::new(),
-            fresh: BTreeMap::new(),
+            held_back: BTreeMap::new(),
             resting: BTreeMap::new(),
             told: BTreeMap::new(),
             announcer: Announcer::default(),

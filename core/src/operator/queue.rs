@@ -159,7 +159,16 @@ impl Queue {
         }
         let mut out = Vec::new();
         for target in std::mem::take(&mut self.fresh) {
-            if self.under_way.contains_key(&target) {
+            if let Some(under_way) = self.under_way.get_mut(&target) {
+                // What has become more urgent shall not wait behind what is not.
+                if let Some(wanted) = self.wanted.get(&target)
+                    && let (Action::WriteStatus { .. }, Action::WriteStatus { .. }) =
+                        (&wanted.action, &under_way.action)
+                    && wanted.action.urgency() < under_way.action.urgency()
+                {
+                    under_way.action = wanted.action.clone();
+                    out.push(wanted.action.clone());
+                }
                 continue;
             }
             if let Some(backoff) = self.backoff.get(&target)

@@ -36,6 +36,9 @@ pub(crate) struct Judgement {
     pub pending: bool,
     /// Programmed, and not Ready until its rules are covered.
     pub turning: bool,
+    /// The generation of the header that brought the last of what counts for
+    /// it, where all of that is published.
+    pub rests_on: Option<i64>,
 }
 
 impl Judgement {
@@ -45,6 +48,13 @@ impl Judgement {
             .iter()
             .any(|c| c.type_ == READY && c.status == Some(true))
     }
+}
+
+/// What is said beyond `Accepted`.
+struct Rest {
+    conditions: Vec<Said>,
+    holder: Option<HolderRef>,
+    pending: bool,
 }
 
 /// Why something is not programmed.
@@ -60,6 +70,17 @@ enum Lack {
     Passive,
     /// The kernel refused it.
     Rejected(String),
+}
+
+impl Lack {
+    /// Whether it may be gone within a moment: a holder is alive, and has not
+    /// said no.
+    fn passes(&self) -> bool {
+        match self {
+            Lack::Pending | Lack::Passive => true,
+            Lack::NoHolder | Lack::Lost | Lack::Rejected(_) => false,
+        }
+    }
 }
 
 pub(crate) fn said(
@@ -98,19 +119,14 @@ impl Site {
         if !self.evidence.active {
             return Err(Lack::Passive);
         }
-        let (Some(placed), Some(proven), Some(published)) = (
+        let (Some(placed), Some(proven), Some(since)) = (
             self.desired.get(uid),
             self.evidence.proven,
-            self.history.published(uid),
+            self.published_since(uid),
         ) else {
             return Err(Lack::Pending);
         };
-        let same = published.len() == placed.lines.len()
-            && published
-                .iter()
-                .zip(&placed.lines)
-                .all(|(p, l)| p.line == *l);
-        if !same || published.iter().any(|p| p.generation > proven) {
+        if since > proven {
             return Err(Lack::Pending);
         }
         for entry in &placed.entries {
@@ -121,6 +137,19 @@ impl Site {
             }
         }
         Ok(())
+    }
+
+    /// The generation that brought the last of an object's lines, where the
+    /// current header has what the object asks.
+    fn published_since(&self, uid: &Uid) -> Option<i64> {
+        let placed = self.desired.get(uid)?;
+        let published = self.history.published(uid)?;
+        let same = published.len() == placed.lines.len()
+            && published
+                .iter()
+                .zip(&placed.lines)
+                .all(|(p, l)| p.line == *l);
+        same.then(|| published.iter().map(|p| p.generation).max())?
     }
 
     /// Whether every entry of an object in the current header has been applied,
@@ -225,6 +254,7 @@ fn not_accepted(verdict: &Verdict) -> Judgement {
             said(READY, Some(false), Reason::NotAccepted, words),
         ],
         holder: None,
+        rests_on: None,
     }
 }
 
@@ -239,6 +269,7 @@ fn releasing(verdict: &Verdict) -> Judgement {
         holder: None,
         pending: true,
         turning: false,
+        rests_on: None,
     }
 }
 
@@ -264,30 +295,41 @@ impl Operator {
             verdict.message = deletion_blocked(&rules);
         }
         let before = status.and_then(|s| s.holder.clone());
-        let (mut rest, holder) = self.eip_ready(
+        let rest = self.eip_ready(
             key,
             view,
             before,
             status.map(|s| s.conditions.as_slice()).unwrap_or_default(),
         );
-        let pending = holder.is_none() && self.is_passing(view.gateway_uid.as_ref());
         let mut conditions = vec![accepted(&verdict)];
-        conditions.append(&mut rest);
+        conditions.extend(rest.conditions);
         Some(Judgement {
             turning: conditions
                 .iter()
                 .any(|c| c.type_ == PROGRAMMED && c.status == Some(true))
-                && holder.is_none(),
+                && rest.holder.is_none(),
+            rests_on: self.eip_rests_on(key, view, rest.holder.is_some()),
             conditions,
-            holder,
-            pending,
+            holder: rest.holder,
+            pending: rest.pending,
         })
     }
 
-    /// Whether what is lacking may come within a moment: a holder is alive.
-    fn is_passing(&self, site: Option<&Uid>) -> bool {
-        site.and_then(|uid| self.sites.get(uid))
-            .is_some_and(|s| matches!(s.evidence.holder, Holder::Held { .. }))
+    /// The generation that an EIP rests on: that of its address, and of its
+    /// rules while it turns Ready.
+    fn eip_rests_on(&self, key: &Key, view: &EipView, ready: bool) -> Option<i64> {
+        let site = self.sites.get(view.gateway_uid.as_ref()?)?;
+        let own = site.published_since(&view.uid)?;
+        let rules = self
+            .world
+            .rules_by_eip
+            .of(key)
+            .filter_map(|rule| site.history.published(&self.views.rules.get(rule)?.uid))
+            .flatten()
+            .map(|l| l.generation)
+            // One that is Ready already does not wait for a rule that was added.
+            .filter(|g| !ready || site.evidence.proven.is_some_and(|p| *g <= p));
+        Some(rules.fold(own, i64::max))
     }
 
     fn eip_ready(
@@ -296,13 +338,18 @@ impl Operator {
         view: &EipView,
         before: Option<HolderRef>,
         conditions: &[Condition],
-    ) -> (Vec<Said>, Option<HolderRef>) {
+    ) -> Rest {
+        let not_ready = |conditions: Vec<Said>, pending: bool| Rest {
+            conditions,
+            holder: None,
+            pending,
+        };
         let site = view
             .gateway_uid
             .as_ref()
             .and_then(|uid| self.sites.get(uid));
         let Some(site) = site else {
-            return (lacking(&Lack::NoHolder, false).to_vec(), None);
+            return not_ready(lacking(&Lack::NoHolder, false).to_vec(), false);
         };
         let now = site.holder_ref();
         let ready = find(conditions, READY);
@@ -316,7 +363,7 @@ impl Operator {
             site.programmed(&view.uid)
         };
         if let Err(lack) = proof {
-            return (lacking(&lack, changed).to_vec(), None);
+            return not_ready(lacking(&lack, changed).to_vec(), lack.passes());
         }
         let programmed = said(
             PROGRAMMED,
@@ -326,7 +373,7 @@ impl Operator {
         );
         if let Some((reason, words)) = site.unusable(view.granted.iter()) {
             let ready = said(READY, Some(false), reason, words);
-            return (vec![programmed, ready], None);
+            return not_ready(vec![programmed, ready], false);
         }
         let stays = was_ready && before.is_some() && before == now;
         let turns = stays
@@ -338,7 +385,7 @@ impl Operator {
             });
         if !turns {
             let ready = said(READY, Some(false), Reason::NotProgrammed, WAITING);
-            return (vec![programmed, ready], None);
+            return not_ready(vec![programmed, ready], true);
         }
         let ready = said(
             READY,
@@ -346,7 +393,11 @@ impl Operator {
             Reason::Ready,
             "the gateway's holder answers for it",
         );
-        (vec![programmed, ready], now)
+        Rest {
+            conditions: vec![programmed, ready],
+            holder: now,
+            pending: false,
+        }
     }
 
     /// What is said of a FIP, DNAT or SNAT.
@@ -366,9 +417,12 @@ impl Operator {
             Some(site) => site.programmed(&rule.uid).err(),
         };
         let mut conditions = vec![accepted(verdict)];
-        let mut ready = false;
+        let mut pending = false;
         match (lack, site) {
-            (Some(lack), _) => conditions.extend(lacking(&lack, false)),
+            (Some(lack), _) => {
+                pending = lack.passes();
+                conditions.extend(lacking(&lack, false));
+            }
             (None, None) => {}
             (None, Some(site)) => {
                 conditions.push(said(
@@ -378,26 +432,26 @@ impl Operator {
                     "the holder's kernel has it",
                 ));
                 conditions.push(match site.programmed(&eip.uid) {
-                    Err(_) => said(
-                        READY,
-                        Some(false),
-                        Reason::AddressNotUsable,
-                        format!(
-                            "EIP {} is not programmed; see its conditions",
-                            rule.eip.name
-                        ),
-                    ),
+                    Err(lack) => {
+                        pending = lack.passes();
+                        said(
+                            READY,
+                            Some(false),
+                            Reason::AddressNotUsable,
+                            format!(
+                                "EIP {} is not programmed; see its conditions",
+                                rule.eip.name
+                            ),
+                        )
+                    }
                     Ok(()) => match site.unusable(eip.granted.iter()) {
                         Some((reason, words)) => said(READY, Some(false), reason, words),
-                        None => {
-                            ready = true;
-                            said(
-                                READY,
-                                Some(true),
-                                Reason::Ready,
-                                "the gateway's holder translates by it",
-                            )
-                        }
+                        None => said(
+                            READY,
+                            Some(true),
+                            Reason::Ready,
+                            "the gateway's holder translates by it",
+                        ),
                     },
                 });
             }
@@ -405,8 +459,12 @@ impl Operator {
         Some(Judgement {
             conditions,
             holder: None,
-            pending: !ready && self.is_passing(eip.gateway_uid.as_ref()),
+            pending,
             turning: false,
+            rests_on: site.and_then(|site| {
+                let own = site.published_since(&rule.uid)?;
+                Some(own.max(site.published_since(&eip.uid)?))
+            }),
         })
     }
 
@@ -449,6 +507,7 @@ impl Operator {
                 holder: None,
                 pending: true,
                 turning: false,
+                rests_on: None,
             });
         };
         let same = status
@@ -488,6 +547,7 @@ impl Operator {
             holder: site.holder_ref(),
             pending: false,
             turning: false,
+            rests_on: site.evidence.proven,
         })
     }
 }

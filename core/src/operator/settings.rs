@@ -6,9 +6,17 @@ pub struct OperatorSettings {
     /// The next revision is published when the holder has acknowledged the last
     /// one, or has been silent for this long. Default 500.
     pub silence_ms: u64,
-    /// The first status of a fresh object waits this long for the whole truth.
-    /// Default 200.
+    /// The first status of a fresh object waits this long, counted from the
+    /// publication of what it asks, for the whole truth. Default 200.
     pub first_status_ms: u64,
+    /// The longest that the first status waits for claims, finalizer and
+    /// publication to come about. Default 2000.
+    pub first_status_max_ms: u64,
+    /// Once a first status is written, steps on the way to Ready are not told
+    /// for this long after the publication. Default 5000.
+    pub progress_ms: u64,
+    /// The same, where nothing is published. Default 30000.
+    pub progress_max_ms: u64,
     /// A live read of the Lease counts for this long. Default 1000.
     pub confirmed_ms: u64,
     /// A gateway's status is written at most once in this time. Default 1000.
@@ -30,6 +38,9 @@ impl Default for OperatorSettings {
         Self {
             silence_ms: 500,
             first_status_ms: 200,
+            first_status_max_ms: 2_000,
+            progress_ms: 5_000,
+            progress_max_ms: 30_000,
             confirmed_ms: 1_000,
             gateway_status_ms: 1_000,
             lease_duration_secs: 15,

@@ -19,6 +19,9 @@ use super::subject::Subject;
 use super::world::{Meta, Record};
 use crate::identity::Uid;
 
+/// Revisions whose first sight is remembered.
+const SHOWN_MAX: usize = 64;
+
 /// What the holder has proved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
@@ -36,6 +39,13 @@ pub(crate) struct Evidence {
     pub blocked: Option<(String, String)>,
 }
 
+/// Evidence as it stood when a live read of the Lease began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Confirmation {
+    pub seq: u64,
+    pub proven: Option<i64>,
+}
+
 /// What one life of a gateway has in the cluster.
 #[derive(Default)]
 pub(crate) struct Site {
@@ -50,12 +60,15 @@ pub(crate) struct Site {
     pub clock: LeaseClock,
     pub instances: Instances,
     pub evidence: Evidence,
-    /// Counts changes of `evidence`.
+    /// Counts changes of `evidence`, but not that it proves more than before.
     pub evidence_seq: u64,
     /// The evidence that a live read of the Lease has confirmed, and when.
-    pub confirmed: Option<(u64, Millis)>,
+    pub confirmed: Option<(Confirmation, Millis)>,
     /// The evidence for which a live read is wanted or under way.
-    pub confirming: Option<u64>,
+    pub confirming: Option<Confirmation>,
+    /// When this leader first saw revisions that are not acknowledged yet, by
+    /// generation.
+    pub shown: BTreeMap<i64, Millis>,
     /// EIPs whose address is programmed, and whose rules are not covered yet.
     pub turning: BTreeSet<Key>,
     /// Reports that did not count, by resourceVersion.
@@ -69,6 +82,14 @@ pub(crate) struct Site {
     pub waiters: BTreeSet<Subject>,
     /// Whether a live read has shown that the gateway is gone.
     pub proven_gone: bool,
+}
+
+impl Site {
+    /// When this leader first saw the revision that a generation came with, or
+    /// the next one that it remembers; `None`: it is acknowledged.
+    pub(super) fn shown_at(&self, generation: i64) -> Option<Millis> {
+        self.shown.range(generation..).next().map(|(_, at)| *at)
+    }
 }
 
 impl Operator {
@@ -105,7 +126,7 @@ impl Operator {
         let site = self.site(uid, Some(key.clone()));
         site.instances = instances;
         site.stale |= lost;
-        let changed = self.follow_header(uid, &key);
+        let changed = self.follow_header(uid, &key, now);
         self.settle(uid);
         self.weigh(uid, &key, &changed, now);
         self.fence(uid);
@@ -134,7 +155,7 @@ impl Operator {
     }
 
     /// Takes in the header as it stands; the UIDs whose lines changed come back.
-    fn follow_header(&mut self, uid: &Uid, key: &Key) -> Vec<Uid> {
+    fn follow_header(&mut self, uid: &Uid, key: &Key, now: Millis) -> Vec<Uid> {
         let header = self
             .world
             .configs
@@ -169,6 +190,13 @@ impl Operator {
         }
         site.unsettled = None;
         site.stale = true;
+        if site.history.uid() != Some(&header_uid) {
+            site.shown.clear();
+        }
+        site.shown.entry(generation).or_insert(now);
+        while site.shown.len() > SHOWN_MAX {
+            site.shown.pop_first();
+        }
         site.history
             .advance(&header_uid, generation, &header.spec.digest, lines)
     }
@@ -273,8 +301,18 @@ impl Operator {
         if let Some(site) = self.sites.get_mut(uid)
             && old != new
         {
+            let further = old.proven.is_some() && old.proven <= new.proven;
+            let same = Evidence {
+                proven: old.proven,
+                ..new.clone()
+            } == old;
+            if !(further && same) {
+                site.evidence_seq += 1;
+            }
             site.evidence = new;
-            site.evidence_seq += 1;
+            if let Some(proven) = site.evidence.proven {
+                site.shown.retain(|generation, _| *generation > proven);
+            }
             if !same_holder {
                 self.announcer.holder_changed(key.clone());
             }
@@ -413,9 +451,9 @@ impl Operator {
                 let shown = *outcome == Outcome::Done
                     && lease.is_some_and(|l| l.gateway_uid == *uid)
                     && !self.world.is_doubted(Kind::Lease, key);
-                let seq = site.confirming.take();
-                if let Some(seq) = seq.filter(|_| shown) {
-                    site.confirmed = Some((seq, now));
+                let confirming = site.confirming.take();
+                if let Some(confirming) = confirming.filter(|_| shown) {
+                    site.confirmed = Some((confirming, now));
                 }
                 let waiting = std::mem::take(&mut site.unconfirmed);
                 for (kind, key) in waiting {
@@ -434,9 +472,15 @@ impl Operator {
         }
     }
 
-    /// Whether the Lease has been read live since the evidence came; if not, it
-    /// is read, and the status is looked at again then.
-    pub(super) fn confirmed(&mut self, uid: &Uid, kind: Kind, key: &Key, now: Millis) -> bool {
+    /// Whether the Lease has been read live since the evidence came that proves
+    /// a generation; if not, it is read, and the status is looked at again then.
+    pub(super) fn confirmed(
+        &mut self,
+        uid: &Uid,
+        rests_on: Option<i64>,
+        (kind, key): (Kind, &Key),
+        now: Millis,
+    ) -> bool {
         let age = self.settings.confirmed_ms;
         let Some(lease) = self.lease_of(uid).map(|l| l.key.clone()) else {
             return false;
@@ -444,16 +488,20 @@ impl Operator {
         let Some(site) = self.sites.get_mut(uid) else {
             return false;
         };
-        if site
-            .confirmed
-            .is_some_and(|(seq, at)| seq == site.evidence_seq && now.0 <= at.0 + age)
-        {
+        if site.confirmed.is_some_and(|(confirmed, at)| {
+            confirmed.seq == site.evidence_seq
+                && rests_on.is_none_or(|g| confirmed.proven.is_some_and(|p| g <= p))
+                && now.0 <= at.0.saturating_add(age)
+        }) {
             return true;
         }
         site.unconfirmed.insert((kind, key.clone()));
         let target = Target::Read(Kind::Lease, lease.clone());
         if site.confirming.is_none() {
-            site.confirming = Some(site.evidence_seq);
+            site.confirming = Some(Confirmation {
+                seq: site.evidence_seq,
+                proven: site.evidence.proven,
+            });
             self.queue.set(
                 &Subject::Site(uid.clone()),
                 target,

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sluice_crds::condition::{EXHAUSTED, READY, Reason};
+use sluice_crds::condition::{ACCEPTED, EXHAUSTED, READY, Reason};
 use sluice_crds::user::{
     EIPPoolStatus, EIPStatus, FamilyUsage, GatewayHolder, IpFamily, NATGatewayStatus, RuleStatus,
 };
@@ -24,9 +24,6 @@ use crate::identity::Uid;
 /// A holder that acknowledges later than this is behind.
 const LAG_MS: u64 = 5_000;
 
-/// How many times longer the first status waits while an address lacks.
-const CLAIMING: u64 = 10;
-
 /// A status of any user kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -35,19 +32,6 @@ enum Typed {
     Rule(RuleStatus),
     Gateway(NATGatewayStatus),
     Pool(EIPPoolStatus),
-}
-
-impl Typed {
-    /// Whether an EIP has no address yet in a family that it shall have.
-    fn lacks_address(&self) -> bool {
-        let Self::Eip(status) = self else {
-            return false;
-        };
-        status.ip_families.iter().any(|family| match family {
-            IpFamily::IPv4 => status.ipv4.is_none(),
-            IpFamily::IPv6 => status.ipv6.is_none(),
-        })
-    }
 }
 
 /// A status as it shall be.
@@ -62,6 +46,35 @@ struct Draft {
     first: bool,
     /// Whose holder makes it Ready.
     site: Option<Uid>,
+    /// See [`Judgement::rests_on`].
+    rests_on: Option<i64>,
+}
+
+impl Draft {
+    /// Whether what stands says Ready.
+    fn was_ready(&self) -> bool {
+        ready_of(&self.old).is_some_and(|c| c.status == "True")
+    }
+
+    /// Whether what stands says Ready and must not any more, or by another holder.
+    fn corrects(&self) -> bool {
+        let moved = match (&self.old, &self.new) {
+            (Typed::Eip(old), Typed::Eip(new)) => old.holder != new.holder,
+            _ => false,
+        };
+        self.was_ready() && (!self.ready || moved)
+    }
+
+    /// Whether it tells no more than a step on the way to Ready.
+    fn is_step(&self) -> bool {
+        self.pending && !self.ready && !self.was_ready()
+    }
+
+    fn is_accepted(&self) -> bool {
+        conditions_of(&self.new)
+            .iter()
+            .any(|c| c.type_ == ACCEPTED && c.status == "True")
+    }
 }
 
 impl Operator {
@@ -70,26 +83,48 @@ impl Operator {
         let target = Target::Status(kind, key.clone());
         let action = self
             .due_status(kind, key, now)
-            .then(|| Action::WriteStatus {
+            .map(|urgency| Action::WriteStatus {
                 kind,
                 key: key.clone(),
-                urgency: Urgency::of_status(kind, false),
+                urgency,
             });
         self.queue.set(&subject, target, action);
     }
 
-    /// Whether the object's status shall be written now. Looks again by itself
-    /// where it shall be later.
-    fn due_status(&mut self, kind: Kind, key: &Key, now: Millis) -> bool {
-        let Some((uid, _, _)) = self.life_of(kind, key) else {
-            return false;
+    /// Until when a step on the way to Ready is not worth a write of its own.
+    ///
+    /// One write shall tell all if the holder reports soon, and no object takes
+    /// more than two: the first, and Ready. So time counts from the publication,
+    /// and where there is none yet, up to a limit, from when the step was first
+    /// seen: what waits in our own queues is no news.
+    fn patience(&mut self, uid: &Uid, draft: &Draft, now: Millis) -> Millis {
+        let settings = &self.settings;
+        let (after, most) = if draft.first {
+            (settings.first_status_ms, settings.first_status_max_ms)
+        } else if draft.is_accepted() {
+            (settings.progress_ms, settings.progress_max_ms)
+        } else {
+            (settings.progress_ms, settings.first_status_max_ms)
         };
+        let since = *self.held_back.entry(uid.clone()).or_insert(now);
+        let most = since.0.saturating_add(most);
+        let shown = draft
+            .site
+            .as_ref()
+            .and_then(|site| self.sites.get(site)?.shown_at(draft.rests_on?));
+        Millis(shown.map_or(most, |at| most.min(at.max(since).0.saturating_add(after))))
+    }
+
+    /// How urgently the object's status shall be written now, if so. Looks again
+    /// by itself where it shall be later.
+    fn due_status(&mut self, kind: Kind, key: &Key, now: Millis) -> Option<Urgency> {
+        let (uid, _, _) = self.life_of(kind, key)?;
         if self
             .queue
             .under_way(&Target::Object(kind, key.clone()))
             .is_some()
         {
-            return false;
+            return None;
         }
         let subject = Subject::Status(kind, key.clone());
         if matches!(kind, Kind::NATGateway | Kind::EIPPool)
@@ -98,12 +133,10 @@ impl Operator {
             let again = Millis(at.0.saturating_add(self.settings.gateway_status_ms));
             if now < again {
                 self.wake(subject, again);
-                return false;
+                return None;
             }
         }
-        let Some(draft) = self.draft(kind, key, now, None) else {
-            return false;
-        };
+        let draft = self.draft(kind, key, now, None)?;
         if let (Kind::EIP, Some(site)) = (
             kind,
             draft.site.as_ref().and_then(|s| self.sites.get_mut(s)),
@@ -114,27 +147,32 @@ impl Operator {
                 site.turning.remove(key);
             }
         }
+        self.may_write(&uid, &draft, (kind, key), now)
+            .then(|| Urgency::of_status(kind, draft.corrects()))
+    }
+
+    /// Whether a status is worth a write now, and confirmed where it says Ready.
+    /// Looks again by itself where it may be later.
+    fn may_write(
+        &mut self,
+        uid: &Uid,
+        draft: &Draft,
+        (kind, key): (Kind, &Key),
+        now: Millis,
+    ) -> bool {
         if draft.new == draft.old {
+            self.held_back.remove(uid);
             return false;
         }
-        if draft.first && draft.pending && !draft.ready {
-            let since = *self.fresh.entry(uid).or_insert(now);
-            let patience = self.settings.first_status_ms;
-            let patience = if draft.new.lacks_address() {
-                // Claims are on their way: a status without them would be one
-                // write more than is needed.
-                patience.saturating_mul(CLAIMING)
-            } else {
-                patience
-            };
-            let until = Millis(since.0.saturating_add(patience));
+        if draft.is_step() {
+            let until = self.patience(uid, draft, now);
             if now < until {
-                self.wake(subject, until);
+                self.wake(Subject::Status(kind, key.clone()), until);
                 return false;
             }
         }
-        match draft.site {
-            Some(site) if draft.ready => self.confirmed(&site, kind, key, now),
+        match &draft.site {
+            Some(site) if draft.ready => self.confirmed(site, draft.rests_on, (kind, key), now),
             _ => true,
         }
     }
@@ -150,21 +188,15 @@ impl Operator {
             return None;
         }
         let draft = self.draft(kind, key, now, Some(wall))?;
-        if draft.new == draft.old {
-            return None;
-        }
-        if draft.ready
-            && let Some(site) = &draft.site
-            && !self.confirmed(site, kind, key, now)
-        {
-            return None;
-        }
         let (uid, resource_version, _) = self.life_of(kind, key)?;
+        if !self.may_write(&uid, &draft, (kind, key), now) {
+            return None;
+        }
         self.announce_later(kind, key, &uid, &draft);
         if matches!(kind, Kind::NATGateway | Kind::EIPPool) {
             self.told.insert(key.clone(), now);
         }
-        self.fresh.remove(&uid);
+        self.held_back.remove(&uid);
         Some(StatusWrite {
             uid,
             resource_version,
@@ -248,6 +280,7 @@ impl Operator {
             pending: judged.pending || view.allocating,
             turning: judged.turning,
             site: view.gateway_uid.clone(),
+            rests_on: judged.rests_on,
             new: Typed::Eip(new),
             old: Typed::Eip(old),
         })
@@ -283,6 +316,7 @@ impl Operator {
             pending: judged.pending,
             turning: false,
             site: self.views.eips.get(eip).and_then(|v| v.gateway_uid.clone()),
+            rests_on: judged.rests_on,
             new: Typed::Rule(new),
             old: Typed::Rule(old),
         })
@@ -324,6 +358,7 @@ impl Operator {
             pending: judged.pending,
             turning: false,
             site: Some(uid),
+            rests_on: judged.rests_on,
             new: Typed::Gateway(new),
             old: Typed::Gateway(old),
         })
@@ -417,6 +452,7 @@ impl Operator {
             holder: None,
             pending: false,
             turning: false,
+            rests_on: None,
         };
         let old = pool.status.clone().unwrap_or_default();
         let new = EIPPoolStatus {
@@ -431,6 +467,7 @@ impl Operator {
             pending: false,
             turning: false,
             site: None,
+            rests_on: None,
             new: Typed::Pool(new),
             old: Typed::Pool(old),
         })
@@ -478,14 +515,17 @@ fn merge(
         .collect()
 }
 
-fn ready_of(status: &Typed) -> Option<&Condition> {
-    let conditions = match status {
+fn conditions_of(status: &Typed) -> &[Condition] {
+    match status {
         Typed::Eip(s) => &s.conditions,
         Typed::Rule(s) => &s.conditions,
         Typed::Gateway(s) => &s.conditions,
         Typed::Pool(s) => &s.conditions,
-    };
-    conditions.iter().find(|c| c.type_ == READY)
+    }
+}
+
+fn ready_of(status: &Typed) -> Option<&Condition> {
+    conditions_of(status).iter().find(|c| c.type_ == READY)
 }
 
 /// The merge-patch that makes the new status of the old one.

@@ -3,6 +3,7 @@
 mod agent;
 mod behaviour;
 mod bulk;
+mod load;
 mod lost;
 mod objects;
 mod server;

@@ -155,7 +155,7 @@ impl Operator {
     pub(super) fn decide_eip(&mut self, key: &Key) {
         let Some(eip) = self.world.eips.get(key) else {
             if let Some(old) = self.views.eips.remove(key) {
-                self.fresh.remove(&old.uid);
+                self.held_back.remove(&old.uid);
                 self.eip_changed(key, None);
             }
             self.starving.remove(key);
@@ -210,7 +210,7 @@ impl Operator {
     pub(super) fn forget_rule(&mut self, kind: Kind, key: &Key) {
         let name = (kind, key.clone());
         if let Some(old) = self.views.rules.remove(&name) {
-            self.fresh.remove(&old.uid);
+            self.held_back.remove(&old.uid);
             self.rule_changed(&name, Some(&old), None);
         }
     }

@@ -69,6 +69,17 @@ impl Agent {
         }
     }
 
+    /// Whether the header is another than the applied one.
+    pub fn is_behind(&self, server: &Server) -> bool {
+        match server.get(Kind::GatewayConfig, &self.gateway) {
+            Some(Object::GatewayConfig(header)) => self.applied.as_ref().is_none_or(|a| {
+                Some(&a.uid) != header.metadata.uid.as_ref()
+                    || Some(a.generation) != header.metadata.generation
+            }),
+            _ => false,
+        }
+    }
+
     /// Reads header and slices as they stand.
     pub fn read(&mut self, server: &Server) {
         if !self.running {

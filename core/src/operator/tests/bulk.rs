@@ -7,7 +7,8 @@ use super::objects::*;
 use super::stage::{Fate, Stage};
 use crate::operator::event::{Kind, Object};
 
-fn big_pool() -> Object {
+/// A pool with millions of addresses.
+pub fn big_pool() -> Object {
     let Object::EIPPool(mut pool) = pool("external") else {
         unreachable!()
     };

@@ -195,6 +195,15 @@ impl Stage {
                 Action::Emit(announcement) => self.announced.push(announcement),
                 action => {
                     let wanted = action.target();
+                    // A status that has become more urgent takes the place of the first.
+                    if let Some(place) = self.in_flight.iter_mut().find(|a| {
+                        matches!(a, Action::WriteStatus { .. })
+                            && a.target() == wanted
+                            && a.urgency() > action.urgency()
+                    }) {
+                        *place = action;
+                        continue;
+                    }
                     assert!(
                         self.unchecked || !self.in_flight.iter().any(|a| a.target() == wanted),
                         "two actions under way on {wanted:?}"
