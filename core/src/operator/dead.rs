@@ -127,18 +127,21 @@ fn why_dead(world: &World, report: &GatewayInstance, declared: Option<&str>) -> 
     if pod.is_some_and(|p| is_ending(p) && p.containers_terminated) {
         return Some(DeadBy::Kubelet);
     }
-    let node = world.nodes.get(&cluster_key(&report.spec.node))?;
-    if node.out_of_service {
+    let node = world.nodes.get(&cluster_key(&report.spec.node));
+    if node.is_some_and(|n| n.out_of_service) {
         return Some(DeadBy::OutOfService);
     }
-    let booted = instance
-        .parse::<InstanceId>()
-        .is_ok_and(|i| !node.boot_id.is_empty() && i.boot_id != node.boot_id);
+    let booted = instance.parse::<InstanceId>().is_ok_and(|i| {
+        world
+            .succession
+            .boot_is_replaced(&report.spec.node, &i.boot_id)
+    });
     booted.then_some(DeadBy::Booted)
 }
 
 /// Whether the holder that a Lease names is dead: its report says so, or its pod
-/// has another instance now, or neither report nor pod is left of it.
+/// was seen to go on as another instance, or its node as another boot, or
+/// neither report nor pod is left of it.
 pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str) -> bool {
     let Ok(id) = holder.parse::<InstanceId>() else {
         return false;
@@ -162,17 +165,18 @@ pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str) -> bool
         if told == Some(holder) {
             return why_dead(world, report, declared).is_some();
         }
-        if let Some(Ok(other)) = told.map(str::parse::<InstanceId>)
-            && other.pod_uid == id.pod_uid
-        {
-            return other != id;
-        }
+    }
+    // A report of another instance of that pod may be the older of the two.
+    if world
+        .succession
+        .instance_is_replaced(id.pod_uid.as_str(), holder)
+    {
+        return true;
     }
     let booted = |node: &str| {
-        world
-            .nodes
-            .get(&cluster_key(node))
-            .is_some_and(|n| n.out_of_service || (!n.boot_id.is_empty() && n.boot_id != id.boot_id))
+        let facts = world.nodes.get(&cluster_key(node));
+        facts.is_some_and(|n| n.out_of_service)
+            || world.succession.boot_is_replaced(node, &id.boot_id)
     };
     match (report, pod) {
         (None, None) => true,

@@ -17,6 +17,7 @@ mod addresses;
 mod announce;
 mod claims;
 mod dead;
+mod disagree;
 mod entries;
 pub mod event;
 mod gauges;

@@ -25,6 +25,10 @@ pub struct OperatorSettings {
     pub lease_duration_secs: i64,
     /// A header write without an answer may still land for this long. Default 60000.
     pub unsettled_ms: u64,
+    /// A report or Lease and a Node that name different lives of one thing tell
+    /// that the instance is over when that has stood for this long, all watches
+    /// in sync. Default 60000.
+    pub disagreement_ms: u64,
     /// Changes of Ready are gathered for this long before they are announced.
     /// Default 1000.
     pub announce_ms: u64,
@@ -45,6 +49,7 @@ impl Default for OperatorSettings {
             gateway_status_ms: 1_000,
             lease_duration_secs: 15,
             unsettled_ms: 60_000,
+            disagreement_ms: 60_000,
             announce_ms: 1_000,
             announce_each: 5,
         }

@@ -10,6 +10,7 @@ use sluice_crds::internal::GatewayInstanceStatus;
 use super::Operator;
 use super::action::{Action, Outcome, Target};
 use super::dead::{self, Instances};
+use super::disagree::Disagreements;
 use super::entries::Placed;
 use super::event::{Key, Kind, LeaseFacts, Millis};
 use super::history::{History, Lines};
@@ -78,6 +79,8 @@ pub(crate) struct Site {
     pub published_at: Option<Millis>,
     /// A header write that ended without an answer may still land until then.
     pub unsettled: Option<Millis>,
+    /// What names different lives of one thing.
+    pub disagreements: Disagreements,
     /// Who waits for something to be removed here.
     pub waiters: BTreeSet<Subject>,
     /// Whether a live read has shown that the gateway is gone.
@@ -121,6 +124,7 @@ impl Operator {
             self.forget_site(uid);
             return;
         };
+        self.follow_disagreements(uid, now);
         let instances = dead::instances(&self.world, uid);
         let lost = self.world.lost_slices.remove(uid);
         let site = self.site(uid, Some(key.clone()));

@@ -3,6 +3,7 @@
 
 mod changes;
 mod store;
+mod succession;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use sluice_crds::{
 
 pub(crate) use changes::{attachment_key, cluster_key, gateway_of};
 pub(crate) use store::{Index, Meta, Record, Store};
+use succession::Succession;
 
 use super::event::{
     AttachmentFacts, ChildFacts, ChildKind, Event, Key, Kind, LeaseFacts, Millis, NamespaceFacts,
@@ -89,11 +91,15 @@ pub struct World {
     pub(crate) leases_by_gateway: Index<Uid, Key>,
     pub(crate) rendered: BTreeMap<Uid, BTreeMap<ChildKind, String>>,
 
+    /// What was seen to take the place of what.
+    pub(crate) succession: Succession,
     /// Gateways whose header names a slice that somebody deleted.
     pub(crate) lost_slices: BTreeSet<Uid>,
     /// What must be decided anew.
     pub(crate) dirty: BTreeSet<Subject>,
     in_sync: BTreeSet<Kind>,
+    /// How often a watch broke.
+    breaks: u64,
     seen: BTreeSet<Kind>,
     gone: BTreeSet<Uid>,
     gone_order: VecDeque<Uid>,
@@ -109,6 +115,11 @@ impl World {
     /// Whether every kind has been listed at least once.
     pub(crate) fn all_listed(&self) -> bool {
         self.seen.len() == KINDS.len()
+    }
+
+    /// How often any watch broke.
+    pub(crate) fn breaks(&self) -> u64 {
+        self.breaks
     }
 
     /// Whether a kind's watch is in sync.
@@ -139,6 +150,7 @@ impl World {
             Event::Reset { kind, objects } => self.reset(kind, objects),
             Event::OutOfSync(kind) => {
                 self.in_sync.remove(&kind);
+                self.breaks += 1;
             }
             Event::Rendered {
                 gateway: _,

@@ -58,6 +58,13 @@ impl Agent {
         }
     }
 
+    /// The instance is another: nothing of the one before is known.
+    pub fn forget(&mut self) {
+        self.applied = None;
+        self.read = None;
+        self.active = None;
+    }
+
     fn slot(&self) -> Slot {
         (Kind::GatewayInstance, None, self.pod.clone())
     }

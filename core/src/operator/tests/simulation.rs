@@ -169,6 +169,9 @@ fn recover(stage: &mut Stage) {
     }
     stage.restart_operator();
     stage.settle();
+    // A new leader believes what it has not seen replaced for a minute.
+    stage.now.0 += 61_000;
+    stage.settle();
     if stage
         .server
         .get(Kind::EIPPool, &key("", "external"))

@@ -491,6 +491,12 @@ impl World {
         old: Option<&GatewayInstance>,
         new: Option<&GatewayInstance>,
     ) {
+        if let Some(new) = new
+            && let Some(status) = &new.status
+        {
+            self.succession
+                .instance_shown(&new.spec.pod_uid, &status.instance);
+        }
         for (object, add) in [(old, false), (new, true)] {
             let Some(object) = object else { continue };
             let site = Uid::new(&object.spec.gateway_uid);
@@ -506,6 +512,9 @@ impl World {
                 self.reports_by_gateway.remove(&site, key);
             }
             self.mark(Subject::Site(site));
+        }
+        if new.is_none() {
+            self.forget_lives();
         }
     }
 
@@ -589,9 +598,17 @@ impl World {
             }
             self.mark(Subject::Site(site));
         }
+        if new.is_none() {
+            self.forget_lives();
+        }
     }
 
-    fn node_changed(&mut self, key: &Key, _: Option<&NodeFacts>, _: Option<&NodeFacts>) {
+    fn node_changed(&mut self, key: &Key, _: Option<&NodeFacts>, new: Option<&NodeFacts>) {
+        if let Some(new) = new {
+            self.succession.boot_shown(&new.name, &new.boot_id);
+        } else {
+            self.forget_lives();
+        }
         let of_pods = self
             .pods
             .iter()
