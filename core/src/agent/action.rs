@@ -39,7 +39,8 @@ pub enum KernelOp {
         /// Whether to answer for its addresses.
         holding: bool,
     },
-    /// Flush once more the connections that the last applies made void.
+    /// Flush once more the connections that the last applies made void; and after
+    /// a start, a failed apply or a clear all those that contradict the rules.
     Flush,
     /// Send one round of announcements.
     Announce(Addresses),

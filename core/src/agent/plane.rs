@@ -90,7 +90,8 @@ pub(super) struct Plane {
     /// repair would bring back what was there before.
     dirty: bool,
     /// Rules may have gone without that their connections were flushed: by an
-    /// earlier process, or an apply that failed half-way.
+    /// earlier process, also one that left no rules, by an apply that failed
+    /// half-way, or by a clear.
     flush_unknown: bool,
     /// When connections must be flushed once more.
     flush_at: Option<Millis>,
@@ -128,7 +129,7 @@ impl Plane {
         Self {
             busy: None,
             dirty: false,
-            flush_unknown: found.is_some(),
+            flush_unknown: true,
             found,
             done: None,
             answering,

@@ -179,9 +179,11 @@ impl Plane {
         }
     }
 
-    /// Cleared: nothing is held, so nothing may be claimed.
+    /// Cleared: nothing is held, so nothing may be claimed. The rules are gone
+    /// and their connections are not: whatever is applied next must flush them.
     fn gone(&mut self) {
         self.silent();
+        self.flush_unknown = true;
         self.found = None;
         self.done = None;
         self.acked = None;

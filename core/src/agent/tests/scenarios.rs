@@ -52,7 +52,13 @@ fn a_fresh_instance_warms_up_probes_takes_the_lease_then_answers() {
         .collect();
     assert_eq!(
         ops,
-        ["apply 1 false", "probe 4", "apply 1 true", "announce 4"]
+        [
+            "apply 1 false",
+            "probe 4",
+            "apply 1 true",
+            "announce 4",
+            "flush"
+        ]
     );
     let lease = sim.lease.as_ref().unwrap();
     assert_eq!(lease.holder, me().to_string());
@@ -144,6 +150,66 @@ fn a_removal_is_acknowledged_after_the_second_flush() {
     assert!(ops.contains(&"flush".to_owned()), "{ops:?}");
     assert!(sim.now >= told + 50);
     assert!(sim.kernel.unflushed.is_empty());
+}
+
+/// The place of the kernel's operation under way, once it is `wanted`.
+fn kernel_op(sim: &mut Sim, wanted: impl Fn(&KernelOp) -> bool) -> usize {
+    for _ in 0..20 {
+        let mut open = sim.open.iter();
+        if let Some(at) = open.position(|a| matches!(a, Action::Kernel(op) if wanted(op))) {
+            return at;
+        }
+        sim.answer(0);
+    }
+    panic!("never begun: {:?}", sim.open);
+}
+
+/// Ends the process when the operation is carried out and its answer not heard.
+fn kill_after(sim: &mut Sim, at: usize) {
+    sim.fail(at, true);
+    sim.restart();
+}
+
+#[test]
+fn a_removal_by_a_killed_process_is_acknowledged_after_a_flush() {
+    let mut sim = Sim::serving();
+    sim.publish(&config(1..3));
+    sim.tell(Event::Header(sim.header.clone()));
+    let at = kernel_op(&mut sim, |op| matches!(op, KernelOp::Apply { .. }));
+    kill_after(&mut sim, at);
+    assert_eq!(sim.kernel.unflushed.len(), 2, "{:?}", sim.kernel.unflushed);
+    let ops = ops_until_report(&mut sim, |s| {
+        s.applied.as_ref().is_some_and(|a| a.generation == 2)
+    });
+    assert!(ops.contains(&"flush".to_owned()), "{ops:?}");
+    assert!(sim.kernel.unflushed.is_empty());
+}
+
+#[test]
+fn what_a_clear_removed_is_flushed_also_by_the_next_process() {
+    for killed in [false, true] {
+        let mut sim = Sim::serving();
+        sim.lease_to("pod/other/boot/2");
+        sim.tell(Event::Lease(sim.lease.clone()));
+        sim.publish(&config(1..3));
+        let at = kernel_op(&mut sim, |op| matches!(op, KernelOp::Apply { .. }));
+        sim.fail(at, false);
+        sim.tell(Event::Header(sim.header.clone()));
+        let fetch = |a: &Action| matches!(a, Action::FetchSlices(_));
+        let at = sim.open.iter().position(fetch).unwrap();
+        sim.answer(at);
+        let at = kernel_op(&mut sim, |op| *op == KernelOp::Clear);
+        if killed {
+            kill_after(&mut sim, at);
+        } else {
+            sim.answer(at);
+        }
+        assert_eq!(sim.kernel.unflushed.len(), 6, "{:?}", sim.kernel.unflushed);
+        let ops = ops_until_report(&mut sim, |s| {
+            s.applied.as_ref().is_some_and(|a| a.generation == 2)
+        });
+        assert!(ops.contains(&"flush".to_owned()), "{killed}: {ops:?}");
+    }
 }
 
 #[test]

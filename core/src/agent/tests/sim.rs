@@ -11,7 +11,7 @@ use sluice_crds::internal::{
 };
 
 use super::super::*;
-use crate::config::{Config, Rank, Snapshot, compile};
+use crate::config::{Config, Rank, Snapshot, assemble, compile};
 use crate::entry::Entry;
 use crate::identity::{InstanceId, Revision, Term, Uid};
 
@@ -77,8 +77,9 @@ pub struct Kernel {
     pub announced: BTreeSet<IpAddr>,
     /// Revisions that were confirmed to the agent.
     pub confirmed: Vec<(Revision, String)>,
-    /// Removed, and not flushed a second time since.
-    pub unflushed: BTreeSet<String>,
+    /// Removed, and not flushed a second time since; with the revision that removed it,
+    /// or that was cleared.
+    pub unflushed: BTreeMap<String, Revision>,
     pub refuse: Option<String>,
     pub conflicts: Vec<IpAddr>,
     pub inspection: Inspection,
@@ -96,6 +97,8 @@ pub struct Sim {
     pub pod: PodSeen,
     /// Actions that are not answered yet.
     pub open: Vec<Action>,
+    /// The entries of each revision that was published and is in order.
+    pub published: Vec<(Revision, BTreeSet<String>)>,
     /// Reports that were written.
     pub reports: Vec<GatewayInstanceStatus>,
     /// Operations that the kernel carried out.
@@ -118,6 +121,7 @@ impl Sim {
             kernel: Kernel::default(),
             pod: PodSeen::Lives,
             open: Vec::new(),
+            published: Vec::new(),
             reports: Vec::new(),
             ops: Vec::new(),
             exited: false,
@@ -191,6 +195,10 @@ impl Sim {
                 }
             }
         };
+        if let Ok(whole) = assemble(&config.header, &self.slices) {
+            let keys = whole.entries.iter().map(Entry::key).collect();
+            self.published.push((revision.clone(), keys));
+        }
         self.header = Some(Header {
             revision,
             spec: config.header.clone(),
@@ -291,6 +299,10 @@ impl Sim {
                     && *digest == applied.digest
             });
             assert!(confirmed, "{applied:?} was never confirmed");
+            self.check_removals(&Revision {
+                uid: Uid::new(&*applied.uid),
+                generation: applied.generation,
+            });
         }
         if let Some(active) = &status.active {
             let held = self.agent.tenure.held(&me().to_string()).unwrap();
@@ -307,6 +319,18 @@ impl Sim {
         if status.is_final {
             assert!(status.applied.is_none() && status.active.is_none());
             assert!(self.kernel.stamp.is_none() && !self.kernel.answering);
+        }
+    }
+
+    /// A removal is acknowledged only after its connections were flushed.
+    fn check_removals(&self, acked: &Revision) {
+        let place = |wanted: &Revision| self.published.iter().position(|(r, _)| r == wanted);
+        let (_, keys) = &self.published[place(acked).unwrap()];
+        for (key, removed_in) in &self.kernel.unflushed {
+            assert!(
+                keys.contains(key) || place(acked) < place(removed_in),
+                "removal of {key} acknowledged by {acked} before its flush"
+            );
         }
     }
 
@@ -456,10 +480,9 @@ impl Sim {
                 KernelAnswer::Repaired(1)
             }
             KernelOp::Clear => {
-                kernel.stamp = None;
+                kernel.lose_all();
                 kernel.repairs_to = None;
                 kernel.answering = false;
-                kernel.entries.clear();
                 kernel.announced.clear();
                 KernelAnswer::Cleared
             }
@@ -482,7 +505,9 @@ impl Kernel {
         let kept: BTreeSet<String> = kept.iter().map(|entry| entry.key()).collect();
         let lost: Vec<String> = self.entries.difference(&kept).cloned().collect();
         let flush_again = !lost.is_empty();
-        self.unflushed.extend(lost);
+        for key in lost {
+            self.unflushed.entry(key).or_insert(revision.clone());
+        }
         self.entries = kept;
         self.answering = holding;
         if !holding {
@@ -502,6 +527,18 @@ impl Kernel {
                 })
                 .collect(),
             flush_again,
+        }
+    }
+}
+
+impl Kernel {
+    /// All rules go, their connections do not.
+    fn lose_all(&mut self) {
+        let Some((revision, _)) = self.stamp.take() else {
+            return;
+        };
+        for key in std::mem::take(&mut self.entries) {
+            self.unflushed.entry(key).or_insert(revision.clone());
         }
     }
 }
