@@ -48,6 +48,20 @@ impl Socket {
         )
     }
 
+    /// Lists the flows of both families for which `wanted` holds. Only those are kept in
+    /// memory.
+    pub fn flows_where(&mut self, wanted: impl Fn(&Flow) -> bool) -> Result<Vec<Flow>, Error> {
+        self.dump(
+            "IPCTNL_MSG_CT_GET",
+            header(IPCTNL_MSG_CT_GET, 0),
+            |_| {},
+            |message| {
+                let flow = Flow::read(message.netfilter()?.1)?;
+                Ok(wanted(&flow).then_some(flow))
+            },
+        )
+    }
+
     /// How many flows there are.
     pub fn flow_count(&mut self) -> Result<u32, Error> {
         let mut count = None;

@@ -53,6 +53,9 @@ fn a_flush_removes_what_it_means_and_nothing_else() {
         assert_eq!(socket.flow_count().unwrap(), 22);
         assert!(all.iter().any(|flow| flow.orig.src.is_ipv6()));
 
+        let v6 = socket.flows_where(|flow| flow.orig.src.is_ipv6()).unwrap();
+        assert_eq!(v6.len(), 1, "{v6:?}");
+
         let to_eip = FlowFilter::orig_dst(EIP.into());
         let listed = socket.flows(&to_eip).unwrap();
         assert_eq!(listed.len(), 10);
