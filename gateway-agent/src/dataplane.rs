@@ -40,7 +40,8 @@ pub trait DataPlane {
         revision: &Revision,
         holding: bool,
     ) -> Result<Done, String>;
-    /// Flushes once more the connections that the last applies made void.
+    /// Flushes once more the connections that the last applies made void; and where nobody
+    /// knows them (after a start, a failed apply, a clear) all that contradict the rules.
     ///
     /// # Errors
     /// In the kernel's words; what was to be flushed is kept.

@@ -18,6 +18,7 @@ mod routing;
 mod rtnl;
 mod ruleset;
 mod settings;
+mod strays;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -34,11 +35,12 @@ pub use events::{Event, Events};
 pub use flows::Flush;
 pub use report::{
     Applied, Conflict, Inspection, KernelError, KernelOptions, Problem, ProblemKind, Rejected,
-    Stamp, Unusable, UnusableReason, UplinkState,
+    Repaired, Stamp, Unusable, UnusableReason, UplinkState,
 };
 use rtnl::Link;
 use ruleset::{Built, Origin};
 use settings::Settings;
+use strays::Translations;
 use tables::{Refused, Tables};
 
 /// How many rounds of refusals one apply takes: each leaves out at least one entry more.
@@ -179,7 +181,6 @@ impl Kernel {
                 continue;
             }
             let flush = Flush::between(before.as_ref(), &built.ruleset.inet);
-            flush.run(&mut self.flows)?;
             let rejected = rejections(&snapshot.entries, &built.rejected);
             self.applied = Some(Held {
                 settings,
@@ -190,7 +191,7 @@ impl Kernel {
                 stamp,
                 rejected,
                 changed,
-                flush_again: (!flush.is_empty()).then_some(flush),
+                flush: (!flush.is_empty()).then_some(flush),
             });
         }
         Err(KernelError::Rules(format!(
@@ -198,12 +199,30 @@ impl Kernel {
         )))
     }
 
-    /// Flushes connections once more; see [`Applied::flush_again`].
+    /// Flushes connections; see [`Applied::flush`].
     ///
     /// # Errors
     /// [`KernelError::Rules`].
     pub fn flush(&mut self, flush: &Flush) -> Result<(), KernelError> {
         flush.run(&mut self.flows)
+    }
+
+    /// Flushes every connection that the rules in force would not translate as it is, for
+    /// where nobody knows which rules went: lists all connections, and leaves alone those
+    /// that agree. Returns how many went.
+    ///
+    /// # Errors
+    /// [`KernelError::NotApplied`]; [`KernelError::Rules`].
+    pub fn flush_strays(&mut self) -> Result<usize, KernelError> {
+        let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
+        let inet = &held.built.ruleset.inet;
+        let rules = Translations::new(inet, &held.settings, &self.options);
+        let strays = self.flows.flows_where(|flow| rules.is_stray(flow));
+        let strays = strays.map_err(flows::failed)?;
+        for flow in &strays {
+            self.flows.delete_flow(flow).map_err(flows::failed)?;
+        }
+        Ok(strays.len())
     }
 
     /// All that the instance answers for when it holds: EIPs, and the LAN's next hops.
@@ -250,13 +269,13 @@ impl Kernel {
         Ok(inspection)
     }
 
-    /// Mends what [`Kernel::inspect`] found; returns how many things were changed.
+    /// Mends what [`Kernel::inspect`] found.
     ///
     /// # Errors
     /// [`KernelError::NotApplied`]; others as [`Kernel::apply`].
-    pub fn repair(&mut self) -> Result<usize, KernelError> {
+    pub fn repair(&mut self) -> Result<Repaired, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
-        let mut changed = match self.tables.make(&held.built.ruleset) {
+        let of_rules = match self.tables.make(&held.built.ruleset) {
             Ok(changed) => changed,
             Err(Refused::Other(error)) => return Err(error),
             Err(Refused::Element { set, error, .. }) => {
@@ -266,8 +285,10 @@ impl Kernel {
         let outcome =
             self.network
                 .converge(&held.settings, &held.built.addresses, held.stamp.holding)?;
-        changed += outcome.changed;
-        Ok(changed)
+        Ok(Repaired {
+            changed: of_rules + outcome.changed,
+            rules: of_rules > 0,
+        })
     }
 
     /// The kernel's own events, for a thread of its own in the same network namespace.

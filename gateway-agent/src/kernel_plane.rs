@@ -11,11 +11,18 @@ use sluice_crds::internal::{Problem, RejectedEntry, UnusableAddress, UplinkOwnAd
 use crate::dataplane::{DataPlane, Done, Watch};
 use crate::kernel::{self, Flush, Kernel, KernelOptions};
 
+/// More flushes than this are one of all strays.
+const OWED_MAX: usize = 64;
+
 /// The kernel, and what is still to be flushed.
 #[derive(Debug)]
 pub struct KernelPlane {
     kernel: Kernel,
     owed: Vec<Flush>,
+    /// Connections may stand that contradict the rules and that nothing in `owed` names:
+    /// rules were changed by an earlier process, by a change that failed half-way, by a
+    /// clear or by others.
+    strays: bool,
 }
 
 impl KernelPlane {
@@ -27,7 +34,19 @@ impl KernelPlane {
         Ok(Self {
             kernel: Kernel::open(options).map_err(text)?,
             owed: Vec::new(),
+            strays: true,
         })
+    }
+
+    /// Flushes strays, which are all that is owed too.
+    fn flush_strays(&mut self) -> Result<(), String> {
+        let flushed = self.kernel.flush_strays().map_err(text)?;
+        if flushed > 0 {
+            tracing::info!(flushed, "connections flushed that contradict the rules");
+        }
+        self.strays = false;
+        self.owed.clear();
+        Ok(())
     }
 }
 
@@ -57,12 +76,22 @@ impl DataPlane for KernelPlane {
         revision: &Revision,
         holding: bool,
     ) -> Result<Done, String> {
+        // Where this fails, rules may be changed and nobody knows which.
+        let strays = std::mem::replace(&mut self.strays, true);
         let applied = self
             .kernel
             .apply(snapshot, revision, holding)
             .map_err(text)?;
-        let flush_again = applied.flush_again.is_some();
-        self.owed.extend(applied.flush_again);
+        if let Some(flush) = &applied.flush {
+            self.kernel.flush(flush).map_err(text)?;
+        }
+        self.strays = strays || self.owed.len() >= OWED_MAX;
+        let flush_again = applied.flush.is_some();
+        if self.strays {
+            self.owed.clear();
+        } else {
+            self.owed.extend(applied.flush);
+        }
         Ok(Done {
             rejected: applied
                 .rejected
@@ -79,6 +108,9 @@ impl DataPlane for KernelPlane {
     }
 
     fn flush(&mut self) -> Result<(), String> {
+        if self.strays {
+            return self.flush_strays();
+        }
         while let Some(flush) = self.owed.last() {
             self.kernel.flush(flush).map_err(text)?;
             self.owed.pop();
@@ -145,13 +177,17 @@ impl DataPlane for KernelPlane {
 
     fn repair(&mut self) -> Result<i64, String> {
         let mended = self.kernel.repair().map_err(text)?;
-        Ok(i64::try_from(mended).unwrap_or(i64::MAX))
+        if mended.rules {
+            self.strays = true;
+            self.flush_strays()?;
+        }
+        Ok(i64::try_from(mended.changed).unwrap_or(i64::MAX))
     }
 
     fn clear(&mut self) -> Result<(), String> {
-        self.kernel.clear().map_err(text)?;
+        self.strays = true;
         self.owed.clear();
-        Ok(())
+        self.kernel.clear().map_err(text)
     }
 
     fn watch(&mut self) -> Result<Box<dyn Watch>, String> {

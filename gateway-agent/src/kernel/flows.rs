@@ -71,11 +71,7 @@ impl Flush {
     }
 
     fn sources(&mut self, old: &TableContent, new: &TableContent, stem: &str, v4: bool) {
-        let names = old.sets.keys().filter_map(|name| {
-            let len: u8 = name.strip_prefix(stem)?.strip_prefix('_')?.parse().ok()?;
-            Some((name, len))
-        });
-        for (name, len) in names {
+        for (name, len) in source_maps(old, stem) {
             for element in gone(old, new, name) {
                 let source = address(&element.key, v4).and_then(|a| IpNet::new(a, len).ok());
                 if let (Some(source), Some(address)) = (source, data(&element, v4)) {
@@ -114,10 +110,9 @@ impl Flush {
             }
             return Ok(());
         }
-        for flow in socket.flows(&FlowFilter::default()).map_err(failed)? {
-            if self.matches(&flow) {
-                socket.delete_flow(&flow).map_err(failed)?;
-            }
+        let void = socket.flows_where(|flow| self.matches(flow));
+        for flow in void.map_err(failed)? {
+            socket.delete_flow(&flow).map_err(failed)?;
         }
         Ok(())
     }
@@ -157,7 +152,7 @@ impl Flush {
     }
 }
 
-fn failed(error: nfnetlink::Error) -> KernelError {
+pub(super) fn failed(error: nfnetlink::Error) -> KernelError {
     KernelError::Rules(error.to_string())
 }
 
@@ -170,8 +165,19 @@ fn gone(old: &TableContent, new: &TableContent, set: &str) -> Vec<Element> {
     }
 }
 
+/// The maps of sources of a table, each with the length of its prefixes.
+pub(super) fn source_maps<'a>(
+    table: &'a TableContent,
+    stem: &str,
+) -> impl Iterator<Item = (&'a str, u8)> {
+    table.sets.keys().filter_map(move |name| {
+        let len = name.strip_prefix(stem)?.strip_prefix('_')?.parse().ok()?;
+        Some((name.as_str(), len))
+    })
+}
+
 /// The address that a key or a value begins with.
-fn address(value: &Value, v4: bool) -> Option<IpAddr> {
+pub(super) fn address(value: &Value, v4: bool) -> Option<IpAddr> {
     let bytes = value.as_bytes();
     if v4 {
         bytes.first_chunk::<4>().map(|b| Ipv4Addr::from(*b).into())
@@ -180,7 +186,8 @@ fn address(value: &Value, v4: bool) -> Option<IpAddr> {
     }
 }
 
-fn data(element: &Element, v4: bool) -> Option<IpAddr> {
+/// The address that the value of a map begins with.
+pub(super) fn data(element: &Element, v4: bool) -> Option<IpAddr> {
     match element.data.as_ref()? {
         Data::Value(value) => address(value, v4),
         Data::Verdict(_) => None,
@@ -188,7 +195,7 @@ fn data(element: &Element, v4: bool) -> Option<IpAddr> {
 }
 
 /// Address, protocol and ports of an element of a map of ports.
-fn ports(element: &Element, v4: bool) -> Option<(IpAddr, u8, u16, u16)> {
+pub(super) fn ports(element: &Element, v4: bool) -> Option<(IpAddr, u8, u16, u16)> {
     let at = if v4 { 4 } else { 16 };
     let proto = *element.key.as_bytes().get(at)?;
     let port = |value: &Value| {

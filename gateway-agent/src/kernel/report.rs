@@ -60,9 +60,20 @@ pub struct Applied {
     /// How many objects (elements, rules, routes, proxies, settings) were changed; 0 where
     /// everything was right already.
     pub changed: usize,
-    /// Connections that were flushed and must be flushed once more, about 50 ms later,
-    /// before the removal of an entry may be acknowledged: hand it to `Kernel::flush`.
-    pub flush_again: Option<super::Flush>,
+    /// Connections that the change made void. They stand until they are handed to
+    /// `Kernel::flush`: at once, and once more about 50 ms later, before the removal of an
+    /// entry may be acknowledged.
+    pub flush: Option<super::Flush>,
+}
+
+/// What a repair did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// How many objects were changed.
+    pub changed: usize,
+    /// Whether rules were among them: what began meanwhile may be translated otherwise than
+    /// they say.
+    pub rules: bool,
 }
 
 /// Why an address cannot be used.

@@ -15,7 +15,7 @@ use nfnetlink::nftables::{Family, TableContent, TableId, Value, userdata};
 use sluice_core::identity::{Revision, Uid};
 
 pub use build::{Built, build};
-pub use chains::guard;
+pub use chains::{guard, hairpin_source};
 pub use content::{Contents, Origin};
 pub use difference::{Change, difference};
 

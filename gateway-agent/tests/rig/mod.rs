@@ -63,7 +63,7 @@ fn enter(path: &str) {
 }
 
 /// Leaves this thread only what a gateway pod has.
-fn drop_privileges() {
+pub fn drop_privileges() {
     rustix::thread::set_no_new_privs(true).unwrap();
     let keep = CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW;
     rustix::thread::set_capabilities(
@@ -247,6 +247,7 @@ impl Gateway {
         self.apply_with(settings(), generation, entries, holding)
     }
 
+    /// Applies, and flushes what that made void.
     pub fn apply_with(
         &self,
         settings: ConfigSettings,
@@ -256,9 +257,12 @@ impl Gateway {
     ) -> Applied {
         let snapshot = snapshot(settings, entries);
         self.with(move |kernel| {
-            kernel
-                .apply(&snapshot, &revision(generation), holding)
-                .unwrap()
+            let applied = kernel.apply(&snapshot, &revision(generation), holding);
+            let applied = applied.unwrap();
+            if let Some(flush) = &applied.flush {
+                kernel.flush(flush).unwrap();
+            }
+            applied
         })
     }
 

@@ -323,14 +323,7 @@ fn srcnat(
         hairpin.push(by_fip(ip));
         // Any other client shows the gateway's own address on the LAN, so that the answer
         // comes back here.
-        let of_family = |address: &IpAddr| address.is_ipv4() == (ip == Ip::V4);
-        let next_hops = settings.lan_addresses.iter().map(ipnet::IpNet::addr);
-        let pod = options.pod_addresses.iter().copied();
-        let own = match settings.lan == options.pod_interface {
-            true => next_hops.chain(pod).find(of_family),
-            false => next_hops.into_iter().find(of_family),
-        };
-        hairpin.push(match own {
+        hairpin.push(match hairpin_source(ip, settings, options) {
             Some(address) => rule().snat_to(ip, address).done(),
             None => rule().masquerade(ip).done(),
         });
@@ -341,6 +334,19 @@ fn srcnat(
         source.push(rule().snat_by_source(map.ip, &map.key, &map.snat).done());
     }
     table.chain(Chain::regular("source"), source);
+}
+
+/// What inside clients without a FIP show to inside servers that they reach by an EIP;
+/// `None`: whatever address the LAN's interface has.
+pub fn hairpin_source(ip: Ip, settings: &Settings, options: &KernelOptions) -> Option<IpAddr> {
+    let of_family = |address: &IpAddr| address.is_ipv4() == (ip == Ip::V4);
+    let mut next_hops = settings.lan_addresses.iter().map(ipnet::IpNet::addr);
+    let pod = options.pod_addresses.iter().copied();
+    if settings.lan == options.pod_interface {
+        next_hops.chain(pod).find(of_family)
+    } else {
+        next_hops.find(of_family)
+    }
 }
 
 fn leak(table: &mut TableContent, lan: &str) {

@@ -1,0 +1,481 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use nfnetlink::conntrack::FlowStatus;
+use sluice_core::entry::Entry;
+use sluice_core::identity::{Revision, Uid};
+
+use super::super::report::Stamp;
+use super::super::ruleset::{LAN_MARK, build};
+use super::super::settings::Uplink;
+use super::*;
+
+const RULES: [&str; 22] = [
+    "addr e1 1 192.0.2.1 one",
+    "addr e2 1 192.0.2.2 one",
+    "addr e3 1 192.0.2.3 one",
+    "addr e4 1 192.0.2.4 one",
+    "addr e5 1 192.0.2.5 one",
+    "addr e6 1 192.0.2.6 one",
+    "addr e1 1 2001:db8::1 one",
+    "addr e2 1 2001:db8::2 one",
+    "addr e3 1 2001:db8::3 one",
+    "fip f1 1 192.0.2.1 10.244.0.5 both",
+    "fip f1 1 2001:db8::1 fd00::5 both",
+    "fip f6 1 192.0.2.6 10.244.0.5 in",
+    "dnat d1 1 192.0.2.2 tcp 8080 10.244.0.6 80",
+    "dnat d2 1 192.0.2.2 udp 1000-1200 10.244.0.6 1000-1200",
+    "dnat d3 1 192.0.2.2 udp 2000 10.244.0.7 2000",
+    "dnat d4 1 192.0.2.3 udp 1-65535 10.244.0.8 1-65535",
+    "dnat d5 1 2001:db8::2 tcp 443 fd00::6 8443",
+    "snat s1 1 10.244.0.0/16 192.0.2.3",
+    "snat s2 1 10.244.9.0/24 192.0.2.4",
+    "snat s2 1 10.244.9.0/24 192.0.2.5",
+    "snat s3 1 10.244.9.9/32 192.0.2.2",
+    "snat s4 1 fd00::/64 2001:db8::3",
+];
+
+fn translations(settings: &Settings) -> Translations {
+    let entries: Vec<Entry> = RULES.iter().map(|line| line.parse().unwrap()).collect();
+    let options = KernelOptions {
+        pod_addresses: vec!["10.250.0.2".parse().unwrap()],
+        ..KernelOptions::default()
+    };
+    let stamp = Stamp {
+        revision: Revision {
+            uid: Uid::new("uid"),
+            generation: 1,
+        },
+        digest: String::new(),
+        holding: true,
+    };
+    let built = build(settings, &entries, &options, &stamp, &BTreeMap::new());
+    assert_eq!(built.rejected, BTreeMap::new());
+    Translations::new(&built.ruleset.inet, settings, &options)
+}
+
+fn settings(lan_addresses: &[&str]) -> Settings {
+    Settings {
+        lan: "lan0".into(),
+        lan_addresses: lan_addresses.iter().map(|a| a.parse().unwrap()).collect(),
+        lan_routes: vec![],
+        uplinks: vec![Uplink {
+            name: "one".into(),
+            interface: "eth1".into(),
+            number: 1,
+            subnets: vec![],
+            ipv4: None,
+            ipv6: None,
+        }],
+        ping_eips: true,
+    }
+}
+
+/// A flow from `ORIG_SRC>ORIG_DST REPLY_SRC>REPLY_DST`; without ports it is a ping.
+fn flow(mark: u32, proto: &str, text: &str) -> Flow {
+    let tuple = |text: &str| {
+        let (src, dst) = text.split_once('>').unwrap();
+        if proto == "ping" {
+            return Tuple {
+                src: src.parse().unwrap(),
+                dst: dst.parse().unwrap(),
+                proto: 1,
+                l4: L4::Icmp {
+                    kind: 8,
+                    code: 0,
+                    id: 7,
+                },
+                zone: None,
+            };
+        }
+        let [src, dst] = [src, dst].map(|s| s.parse::<SocketAddr>().unwrap());
+        Tuple {
+            src: src.ip(),
+            dst: dst.ip(),
+            proto: match proto {
+                "tcp" => 6,
+                "udp" => 17,
+                other => panic!("{other}"),
+            },
+            l4: L4::Ports {
+                src: src.port(),
+                dst: dst.port(),
+            },
+            zone: None,
+        }
+    };
+    let (orig, reply) = text.split_once(' ').unwrap();
+    Flow {
+        orig: tuple(orig),
+        reply: tuple(reply),
+        status: FlowStatus::default(),
+        mark,
+        timeout_secs: Some(60),
+        zone: 0,
+        id: 1,
+        tcp_state: None,
+        orig_counters: None,
+        reply_counters: None,
+    }
+}
+
+const OUTSIDE: u32 = FROM_OUTSIDE | 1;
+const INSIDE: u32 = FROM_INSIDE | 1;
+const HAIRPIN: u32 = FROM_INSIDE | LAN_MARK;
+
+/// Mark, protocol, flow, why.
+type Case = (u32, &'static str, &'static str, &'static str);
+
+/// What the rules would make as it is.
+const AGREE: [Case; 29] = [
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.1:80 10.244.0.5:80>9.9.9.9:50",
+        "FIP in",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.6:80 10.244.0.5:80>9.9.9.9:50",
+        "second FIP in",
+    ),
+    (
+        OUTSIDE,
+        "ping",
+        "9.9.9.9>192.0.2.1 10.244.0.5>9.9.9.9",
+        "ping through a FIP",
+    ),
+    (
+        OUTSIDE,
+        "ping",
+        "9.9.9.9>192.0.2.2 192.0.2.2>9.9.9.9",
+        "ping to an EIP without a FIP",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "[2001::9]:50>[2001:db8::1]:80 [fd00::5]:80>[2001::9]:50",
+        "FIP in, IPv6",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:50",
+        "DNAT",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:61",
+        "DNAT, client's port changed",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "[2001::9]:50>[2001:db8::2]:443 [fd00::6]:8443>[2001::9]:50",
+        "DNAT, IPv6",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:1000 10.244.0.6:1000>9.9.9.9:50",
+        "first port of a range",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:1200 10.244.0.6:1200>9.9.9.9:50",
+        "last port of a range",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:2000 10.244.0.7:2000>9.9.9.9:50",
+        "port beside a range",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50",
+        "all ports",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50",
+        "FIP out",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:1024",
+        "FIP out, port changed",
+    ),
+    (
+        INSIDE,
+        "ping",
+        "10.244.0.5>9.9.9.9 9.9.9.9>192.0.2.1",
+        "ping out by FIP",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "[fd00::5]:50>[2001::9]:80 [2001::9]:80>[2001:db8::1]:50",
+        "FIP out, IPv6",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
+        "SNAT",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "[fd00::6]:50>[2001::9]:80 [2001::9]:80>[2001:db8::3]:50",
+        "SNAT, IPv6",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.4:50",
+        "one EIP of a pool",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.5:50",
+        "the other EIP of a pool",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.9.9:50>9.9.9.9:80 9.9.9.9:80>192.0.2.2:50",
+        "longest prefix",
+    ),
+    (
+        HAIRPIN,
+        "tcp",
+        "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>192.0.2.1:50",
+        "hairpin by FIP",
+    ),
+    (
+        HAIRPIN,
+        "tcp",
+        "10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>10.244.0.254:50",
+        "hairpin by the LAN's address",
+    ),
+    (
+        FROM_INSIDE,
+        "ping",
+        "10.244.0.6>10.244.0.254 10.244.0.254>10.244.0.6",
+        "ping to the next hop",
+    ),
+    (
+        INSIDE,
+        "ping",
+        "10.244.0.6>192.0.2.2 192.0.2.2>10.244.0.6",
+        "inside ping to an EIP without a FIP",
+    ),
+    (
+        FROM_INSIDE,
+        "tcp",
+        "172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>172.16.0.1:50",
+        "a source without a rule",
+    ),
+    (
+        0,
+        "tcp",
+        "10.250.0.2:50>10.96.0.1:443 10.96.0.1:443>10.250.0.2:50",
+        "the agent's own",
+    ),
+    (
+        0,
+        "tcp",
+        "10.244.0.254:50>10.244.0.6:80 10.244.0.6:80>10.244.0.254:50",
+        "this host's own on the LAN",
+    ),
+    (
+        0,
+        "tcp",
+        "172.16.0.1:50>172.16.0.2:80 127.0.0.1:15001>172.16.0.1:50",
+        "another program's",
+    ),
+];
+
+/// What a rule would make otherwise, or not at all.
+const CONTRADICT: [Case; 24] = [
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.1:80 10.244.0.77:80>9.9.9.9:50",
+        "FIP with another target",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.99:80 10.244.0.5:80>9.9.9.9:50",
+        "FIP and EIP removed",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.2:80 10.244.0.5:80>9.9.9.9:50",
+        "FIP removed",
+    ),
+    (
+        OUTSIDE,
+        "ping",
+        "9.9.9.9>192.0.2.1 192.0.2.1>9.9.9.9",
+        "ping from before the FIP",
+    ),
+    (
+        OUTSIDE,
+        "ping",
+        "9.9.9.9>192.0.2.2 10.244.0.6>9.9.9.9",
+        "ping through a removed FIP",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "[2001::9]:50>[2001:db8::1]:80 [fd00::7]:80>[2001::9]:50",
+        "FIP with another target, IPv6",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.2:8080 10.244.0.7:80>9.9.9.9:50",
+        "DNAT to another target",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:81>9.9.9.9:50",
+        "DNAT to another port",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:50",
+        "DNAT of another protocol",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:999 10.244.0.6:999>9.9.9.9:50",
+        "below a range",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:1201 10.244.0.6:1201>9.9.9.9:50",
+        "above a range",
+    ),
+    (
+        OUTSIDE,
+        "udp",
+        "9.9.9.9:50>192.0.2.2:1100 10.244.0.7:1100>9.9.9.9:50",
+        "range to another target",
+    ),
+    (
+        OUTSIDE,
+        "tcp",
+        "9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50",
+        "all ports of another protocol",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
+        "SNAT from before the FIP",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50",
+        "FIP out removed",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.99:50",
+        "SNAT by a removed EIP",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
+        "SNAT by a shorter prefix",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
+        "SNAT removed",
+    ),
+    (
+        INSIDE,
+        "tcp",
+        "[fd00::6]:50>[2001::9]:80 [2001::9]:80>[2001:db8::1]:50",
+        "FIP out removed, IPv6",
+    ),
+    (
+        HAIRPIN,
+        "tcp",
+        "10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>192.0.2.1:50",
+        "hairpin by a removed FIP",
+    ),
+    (
+        HAIRPIN,
+        "tcp",
+        "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.0.254:50",
+        "hairpin from before the FIP",
+    ),
+    (
+        0,
+        "udp",
+        "10.244.0.6:50>9.9.9.9:53 9.9.9.9:53>10.244.0.6:50",
+        "untranslated from before the rules",
+    ),
+    (
+        0,
+        "udp",
+        "9.9.9.9:50>192.0.2.3:53 192.0.2.3:53>9.9.9.9:50",
+        "to an EIP from before the rules",
+    ),
+    (
+        INSIDE,
+        "udp",
+        "10.244.0.6:50>9.9.9.9:53 9.9.9.9:53>10.244.0.6:50",
+        "never translated",
+    ),
+];
+
+#[test]
+fn flows_that_the_rules_would_make_anew_as_they_are_stay() {
+    let rules = translations(&settings(&["10.244.0.254/16", "fd00::fe/64"]));
+    for (mark, proto, text, why) in AGREE {
+        assert!(!rules.is_stray(&flow(mark, proto, text)), "{why}: {text}");
+    }
+}
+
+#[test]
+fn flows_that_contradict_the_rules_are_strays() {
+    let rules = translations(&settings(&["10.244.0.254/16", "fd00::fe/64"]));
+    for (mark, proto, text, why) in CONTRADICT {
+        assert!(rules.is_stray(&flow(mark, proto, text)), "{why}: {text}");
+    }
+}
+
+#[test]
+fn a_lan_without_an_address_of_ours_masquerades_by_any() {
+    let rules = translations(&settings(&[]));
+    let hairpin = "10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>10.244.3.3:50";
+    assert!(!rules.is_stray(&flow(HAIRPIN, "tcp", hairpin)));
+    // A client with a FIP shows that all the same.
+    let by_fip = "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.3.3:50";
+    assert!(rules.is_stray(&flow(HAIRPIN, "tcp", by_fip)));
+}
