@@ -115,7 +115,7 @@ impl Operator {
                 .of(&key.name)
                 .filter_map(|name| self.world.claims.get(&cluster_key(name)))
                 .any(|c| c.spec.phase == ClaimPhase::Bound),
-            Kind::NATGateway => self.tearing_down(key) && self.traces(uid).is_empty(),
+            Kind::NATGateway => self.tearing_down(key) && self.trace(uid).is_none(),
             Kind::EIP => {
                 if !holding(&self.world, key).is_empty() {
                     return false;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sluice_crds::internal::{ConfigSettings, GatewayConfigSpec, OwnerGateway};
+use sluice_crds::internal::{ConfigSettings, GatewayConfigSpec, OwnerGateway, RuleSliceSpec};
 use sluice_crds::names::{LABEL_GATEWAY, LABEL_GATEWAY_UID};
 use sluice_crds::{GatewayConfig, RuleSlice};
 
@@ -20,6 +20,18 @@ use crate::identity::Uid;
 pub(crate) struct Pending {
     pub config: Config,
     pub lines: Lines,
+    /// Its slices that were not seen yet.
+    missing: Vec<(String, RuleSliceSpec)>,
+}
+
+/// What decides which slices nobody names: header, next header, reports, and
+/// how many slices there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Swept {
+    header: Option<String>,
+    next: Option<String>,
+    reports: Vec<(Key, u64)>,
+    slices: usize,
 }
 
 /// Sorts a slice's lines by the object that asked for them.
@@ -102,34 +114,12 @@ impl Operator {
             }
         }
         self.prepare(uid, key, now);
+        if self.slices_are_missing(uid, key) {
+            return;
+        }
         let Some(pending) = self.sites.get(uid).and_then(|s| s.pending.as_ref()) else {
             return;
         };
-        let missing: Vec<RuleSlice> = pending
-            .config
-            .slices
-            .iter()
-            .filter(|(name, _)| !self.slice_present(uid, key, name))
-            .map(|(name, spec)| {
-                let mut slice = RuleSlice::new(name, spec.clone());
-                slice.metadata.namespace = Some(key.namespace.clone());
-                slice.metadata.labels = Some(Self::site_labels(uid, key));
-                slice
-            })
-            .collect();
-        if !missing.is_empty() {
-            for slice in missing {
-                let slice_key = slice.key();
-                if self.world.slices.get(&slice_key).is_none() {
-                    self.queue.set(
-                        &subject,
-                        Target::Object(Kind::RuleSlice, slice_key),
-                        Some(Action::CreateSlice(slice)),
-                    );
-                }
-            }
-            return;
-        }
         let old = self.header_of(uid, key);
         let header = GatewayConfig {
             metadata: ObjectMeta {
@@ -146,6 +136,33 @@ impl Operator {
             .set(&subject, target, Some(Action::WriteHeader(header)));
     }
 
+    /// Wants the next revision's slices that are not there; whether there are any.
+    fn slices_are_missing(&mut self, uid: &Uid, key: &Key) -> bool {
+        let Some(pending) = self.sites.get_mut(uid).and_then(|s| s.pending.as_mut()) else {
+            return false;
+        };
+        let mut missing = std::mem::take(&mut pending.missing);
+        missing.retain(|(name, _)| !self.slice_present(uid, key, name));
+        for (name, spec) in &missing {
+            let mut slice = RuleSlice::new(name, spec.clone());
+            slice.metadata.namespace = Some(key.namespace.clone());
+            slice.metadata.labels = Some(Self::site_labels(uid, key));
+            let slice_key = slice.key();
+            if self.world.slices.get(&slice_key).is_none() {
+                self.queue.set(
+                    &Subject::Site(uid.clone()),
+                    Target::Object(Kind::RuleSlice, slice_key),
+                    Some(Action::CreateSlice(slice)),
+                );
+            }
+        }
+        let any = !missing.is_empty();
+        if let Some(pending) = self.sites.get_mut(uid).and_then(|s| s.pending.as_mut()) {
+            pending.missing = missing;
+        }
+        any
+    }
+
     /// Compiles the next revision where one is due.
     fn prepare(&mut self, uid: &Uid, key: &Key, now: Millis) {
         let Some(site) = self.sites.get(uid) else {
@@ -156,7 +173,7 @@ impl Operator {
         }
         if let Some(pending) = &site.pending {
             // What has begun is ended first, unless it is stuck.
-            let stuck = pending.config.slices.iter().any(|(name, _)| {
+            let stuck = pending.missing.iter().any(|(name, _)| {
                 let slice = Key {
                     namespace: key.namespace.clone(),
                     name: name.clone(),
@@ -212,7 +229,11 @@ impl Operator {
             sort_lines(&slice.entries, &mut lines);
         }
         finish_lines(&config.header, &mut lines);
-        site.pending = Some(Pending { config, lines });
+        site.pending = Some(Pending {
+            missing: config.slices.clone(),
+            config,
+            lines,
+        });
     }
 
     /// Deletes slices that neither the header, nor the next one, nor any report names.
@@ -223,6 +244,25 @@ impl Operator {
         let Some(site) = self.sites.get(uid) else {
             return;
         };
+        let swept = Swept {
+            header: self
+                .header_of(uid, &site.key)
+                .and_then(|h| h.metadata.resource_version.clone()),
+            next: site
+                .pending
+                .as_ref()
+                .map(|p| p.config.header.digest.clone()),
+            reports: self
+                .world
+                .reports_by_gateway
+                .of(uid)
+                .filter_map(|key| Some((key.clone(), self.world.reports.get(key)?.version())))
+                .collect(),
+            slices: self.world.slices_by_gateway.count(uid),
+        };
+        if site.swept.as_ref() == Some(&swept) {
+            return;
+        }
         let mut named: BTreeSet<&str> = BTreeSet::new();
         if let Some(header) = self.header_of(uid, &site.key) {
             named.extend(header.spec.slices.iter().map(String::as_str));
@@ -249,6 +289,11 @@ impl Operator {
             .filter(|(_, slice)| !slice.deleting())
             .map(|(key, slice)| (key, slice.uid()))
             .collect();
+        if let Some(site) = self.sites.get_mut(uid)
+            && gone.is_empty()
+        {
+            site.swept = Some(swept);
+        }
         for (key, slice_uid) in gone {
             self.queue.set(
                 &Subject::Site(uid.clone()),

@@ -15,7 +15,7 @@ use super::entries::Placed;
 use super::event::{Key, Kind, LeaseFacts, Millis};
 use super::history::{History, Lines};
 use super::lease::{Holder, LeaseClock};
-use super::publish::Pending;
+use super::publish::{Pending, Swept};
 use super::subject::Subject;
 use super::world::{Meta, Record};
 use crate::identity::Uid;
@@ -81,6 +81,8 @@ pub(crate) struct Site {
     pub unsettled: Option<Millis>,
     /// What names different lives of one thing.
     pub disagreements: Disagreements,
+    /// What the last sweep of slices rested on.
+    pub swept: Option<Swept>,
     /// Who waits for something to be removed here.
     pub waiters: BTreeSet<Subject>,
     /// Whether a live read has shown that the gateway is gone.
@@ -113,13 +115,12 @@ impl Operator {
         self.queue
             .clear(&subject, |t| !matches!(t, Target::Read(Kind::Lease, _)));
         let exists = self.world.gateways_by_uid.contains_key(uid);
-        let traces = self.traces(uid);
         let Some(key) = self
             .world
             .gateways_by_uid
             .get(uid)
             .cloned()
-            .or_else(|| traces.first().cloned())
+            .or_else(|| self.trace(uid))
         else {
             self.forget_site(uid);
             return;
@@ -348,8 +349,7 @@ impl Operator {
             return true;
         }
         if !self.sites.contains_key(site_uid) {
-            if self.traces(site_uid).is_empty()
-                && !self.world.gateways_by_uid.contains_key(site_uid)
+            if self.trace(site_uid).is_none() && !self.world.gateways_by_uid.contains_key(site_uid)
             {
                 return true;
             }

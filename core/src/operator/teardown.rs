@@ -27,8 +27,8 @@ fn child_key(gateway: &Key) -> Key {
 }
 
 impl Operator {
-    /// Names of gateways that the objects of a UID tell; empty: there are none.
-    pub(super) fn traces(&self, uid: &Uid) -> Vec<Key> {
+    /// The name of the gateway that the objects of a UID tell; `None`: there are none.
+    pub(super) fn trace(&self, uid: &Uid) -> Option<Key> {
         let world = &self.world;
         let strip = |key: &Key| Key {
             namespace: key.namespace.clone(),
@@ -66,7 +66,7 @@ impl Operator {
                     .of(uid)
                     .map(|key| strip(&cut(&cut(key)))),
             )
-            .collect()
+            .next()
     }
 
     pub(super) fn tearing_down(&self, key: &Key) -> bool {
