@@ -38,6 +38,7 @@ impl Operator {
         let Some(gateway_uid) = view.gateway_uid.clone() else {
             return;
         };
+        self.leave_out_released(view);
         self.move_claims(key, view, &gateway_uid);
         let missing: Vec<IpFamily> = view
             .families
@@ -55,12 +56,19 @@ impl Operator {
                 Ok(choice) => chosen.push(choice),
                 Err(refusal) => {
                     self.starving.insert(key.clone());
-                    let both = self.world.eips.get(key).is_some_and(|e| {
+                    let eip = self.world.eips.get(key);
+                    let both = eip.is_some_and(|e| {
                         e.spec.ip_family_policy != Some(IpFamilyPolicy::PreferDualStack)
                     });
                     if both || (view.addresses.is_empty() && chosen.is_empty()) {
-                        // Both or none; what is claimed already stays, for the
-                        // missing one may come.
+                        let whole = eip.and_then(|e| e.status.as_ref());
+                        if !whole.is_some_and(|s| s.ipv4.is_some() && s.ipv6.is_some()) {
+                            // Both or none: what is claimed goes back, unless
+                            // the EIP has had both and is in service.
+                            view.addresses = DualAddress::default();
+                            view.granted = DualAddress::default();
+                            self.mark_claims_of(&view.uid);
+                        }
                         view.verdict = refusal;
                         return;
                     }
@@ -102,11 +110,43 @@ impl Operator {
         }
     }
 
+    /// An EIP does not have what is on its way back.
+    fn leave_out_released(&self, view: &mut EipView) {
+        for name in self.world.claims_by_owner.of(&view.uid) {
+            let claim = self.world.claims.get(&cluster_key(name));
+            if let Some(claim) = claim.filter(|c| self.is_releasing(c))
+                && let Ok(address) = claim.spec.address.parse::<IpAddr>()
+            {
+                for kept in [&mut view.addresses, &mut view.granted] {
+                    match address {
+                        IpAddr::V4(_) => kept.ipv4 = None,
+                        IpAddr::V6(_) => kept.ipv6 = None,
+                    }
+                }
+            }
+        }
+    }
+
+    fn mark_claims_of(&mut self, owner: &Uid) {
+        let names: Vec<String> = self.world.claims_by_owner.of(owner).cloned().collect();
+        for name in names {
+            self.mark(Subject::Claim(name));
+        }
+    }
+
     fn choose(&mut self, key: &Key, view: &EipView, wanted: IpFamily) -> Result<Choice, Verdict> {
+        let pool = view.pool.clone().unwrap_or_default();
+        if self.views.pools.get(&pool).is_some_and(|p| p.deleting) {
+            return Err(Verdict::refused(
+                Reason::PoolTerminating,
+                format!(
+                    "spec.pool: EIPPool {pool} is being deleted, and hands out nothing new; name another"
+                ),
+            ));
+        }
         if let Some(choice) = self.predecessor(key, view, wanted) {
             return Ok(choice);
         }
-        let pool = view.pool.clone().unwrap_or_default();
         let Some(pool_view) = self.views.pools.get(&pool) else {
             return Ok(Choice::Wait);
         };
@@ -226,7 +266,10 @@ impl Operator {
             let Some(claim) = self.world.claims.get(&cluster_key(&name)).cloned() else {
                 continue;
             };
-            if claim.spec.gateway_uid == gateway.as_str() || claim.spec.phase != ClaimPhase::Bound {
+            if claim.spec.gateway_uid == gateway.as_str()
+                || claim.spec.phase != ClaimPhase::Bound
+                || self.is_releasing(&claim)
+            {
                 continue;
             }
             let old = Uid::new(&claim.spec.gateway_uid);
@@ -311,7 +354,9 @@ impl Operator {
                 all = false;
                 continue;
             };
-            if claim.spec.gateway_uid == view.uid.as_str() && claim.spec.phase == ClaimPhase::Bound
+            if claim.spec.gateway_uid == view.uid.as_str()
+                && claim.spec.phase == ClaimPhase::Bound
+                && !self.is_releasing(claim)
             {
                 continue;
             }

@@ -14,9 +14,6 @@ use super::subject::Subject;
 use super::world::{Record, cluster_key};
 use crate::identity::Uid;
 
-/// Where a claim's pool is gone, its addresses rest for this long.
-const COOLDOWN_MS: u64 = 60_000;
-
 /// What becomes of a claim.
 enum Fate {
     /// Its owner has it.
@@ -37,10 +34,18 @@ impl Operator {
             for eip in std::mem::take(&mut self.starving) {
                 self.mark(Subject::Eip(eip));
             }
+            self.releasing.remove(name);
             self.queue.clear(&subject, |_| true);
             return;
         };
-        let fate = self.fate(&claim);
+        if claim.spec.phase == ClaimPhase::Releasing {
+            self.releasing.remove(name);
+        }
+        // A release that has begun is ended: its write may land at any time.
+        let fate = match self.is_releasing(&claim) {
+            true => Fate::Release,
+            false => self.fate(&claim),
+        };
         if let Fate::Ask(kind, owner) = &fate {
             let read = Action::Read {
                 kind: *kind,
@@ -57,6 +62,11 @@ impl Operator {
         if action.is_some() || self.queue.wanted_by(&target, &subject) {
             self.queue.set(&subject, target, action);
         }
+    }
+
+    /// Whether a pool is being deleted, or gone: nobody gets an address of it.
+    pub(super) fn pool_is_going(&self, pool: &str) -> bool {
+        self.views.pools.get(pool).is_none_or(|p| p.deleting)
     }
 
     fn fate(&self, claim: &AddressClaim) -> Fate {
@@ -88,6 +98,7 @@ impl Operator {
                         view.addresses.get(family).is_none()
                             && view.families.contains(&family)
                             && adoptable(claim, view, family)
+                            && !self.pool_is_going(&claim.spec.pool)
                     }
                 });
                 match (eip.uid() == uid, resolved) {
@@ -127,8 +138,30 @@ impl Operator {
         self.removed(&site, &owner, address, subject).then(|| {
             let mut claim = claim.clone();
             claim.spec.phase = ClaimPhase::Releasing;
+            let name = claim.metadata.name.clone().unwrap_or_default();
+            if self.releasing.insert(name, claim.uid()) == Some(claim.uid()) {
+                return Action::UpdateClaim(claim);
+            }
+            let owner = Key {
+                namespace: claim.spec.owner.namespace.clone(),
+                name: claim.spec.owner.name.clone(),
+            };
+            self.mark(match claim.spec.owner.kind {
+                ClaimOwnerKind::EIP => Subject::Eip(owner),
+                ClaimOwnerKind::NATGateway => Subject::Gateway(owner),
+            });
             Action::UpdateClaim(claim)
         })
+    }
+
+    /// Whether the release of a claim has begun.
+    pub(super) fn is_releasing(&self, claim: &AddressClaim) -> bool {
+        claim
+            .metadata
+            .name
+            .as_ref()
+            .and_then(|name| self.releasing.get(name))
+            .is_some_and(|uid| *uid == claim.uid())
     }
 
     /// The cooldown, counted by this leader from when it first saw the claim rest.
@@ -141,11 +174,21 @@ impl Operator {
                 .views
                 .pools
                 .get(&claim.spec.pool)
-                .map_or(COOLDOWN_MS, |p| p.cooldown_ms),
+                .filter(|p| !p.deleting)
+                // Nobody is left who would hand it out.
+                .map_or(0, |p| p.cooldown_ms),
         };
         let until = Millis(since.0.saturating_add(cooldown));
         if now < until {
             self.wake(subject.clone(), until);
+            return None;
+        }
+        // Asked again: between two leaders the release may have been decided
+        // on what was no longer so.
+        let site = Uid::new(&claim.spec.gateway_uid);
+        let owner = Uid::new(&claim.spec.owner.uid);
+        let address = claim.spec.address.parse().ok();
+        if !self.removed(&site, &owner, address, subject) {
             return None;
         }
         Some(Action::DeleteClaim {

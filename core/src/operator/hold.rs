@@ -1,7 +1,7 @@
 //! Finalizers of users' objects: set before the first programming, removed when
 //! no kernel can hold anything of the object any more.
 
-use sluice_crds::internal::{ClaimOwnerKind, ClaimPhase};
+use sluice_crds::internal::ClaimOwnerKind;
 use sluice_crds::names::{FINALIZER_IN_USE, FINALIZER_PROGRAMMED};
 
 use super::Operator;
@@ -109,12 +109,7 @@ impl Operator {
             return false;
         }
         match kind {
-            Kind::EIPPool => !self
-                .world
-                .claims_by_pool
-                .of(&key.name)
-                .filter_map(|name| self.world.claims.get(&cluster_key(name)))
-                .any(|c| c.spec.phase == ClaimPhase::Bound),
+            Kind::EIPPool => self.world.claims_by_pool.count(&key.name) == 0,
             Kind::NATGateway => self.tearing_down(key) && self.trace(uid).is_none(),
             Kind::EIP => {
                 if !holding(&self.world, key).is_empty() {

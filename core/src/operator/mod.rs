@@ -92,6 +92,9 @@ pub struct Operator {
     placed: BTreeMap<(Kind, Key), (Uid, Uid)>,
     /// Since when a status is held back that tells a step on the way to Ready.
     held_back: BTreeMap<Uid, Millis>,
+    /// Claims whose release has begun, by name: nobody has their address any
+    /// more, whether or not the write is known to be done.
+    releasing: BTreeMap<String, Uid>,
     /// When this leader first saw a claim that rests.
     resting: BTreeMap<Uid, Millis>,
     /// When a gateway's status was last written.
@@ -118,6 +121,7 @@ impl Operator {
             snats: BTreeMap::new(),
             placed: BTreeMap::new(),
             held_back: BTreeMap::new(),
+            releasing: BTreeMap::new(),
             resting: BTreeMap::new(),
             told: BTreeMap::new(),
             announcer: Announcer::default(),

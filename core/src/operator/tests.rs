@@ -6,6 +6,7 @@ mod bulk;
 mod load;
 mod lost;
 mod objects;
+mod pools;
 mod reboot;
 mod server;
 mod simulation;

@@ -9,7 +9,7 @@ use sluice_crds::user::{EIPPoolSpec, IpFamily};
 
 use super::super::ranges::Ranges;
 use super::super::verdict::{Resolved, Verdict, refuse};
-use super::super::world::World;
+use super::super::world::{Meta, World};
 
 /// What was decided about a pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub(crate) struct PoolView {
     pub ranges: Ranges,
     /// How long a freed address rests, in milliseconds.
     pub cooldown_ms: u64,
+    /// Whether it is being deleted: nothing new is handed out, and nothing rests.
+    pub deleting: bool,
 }
 
 /// Decides about a pool; own addresses of uplinks are given by the caller.
@@ -60,6 +62,7 @@ pub(crate) fn resolve(world: &World, name: &str, own: &BTreeSet<IpAddr>) -> Opti
         families,
         ranges,
         cooldown_ms: cooldown_ms(&pool.spec.cooldown),
+        deleting: pool.deleting(),
     })
 }
 

@@ -270,3 +270,53 @@ proptest! {
         run(&turns, order);
     }
 }
+
+#[test]
+fn a_claim_on_its_way_back_is_programmed_nowhere() {
+    // The IPv6 claim goes back for the lack of the other; that one comes while
+    // the release is under way.
+    let e = |n| Turn::Execute(n, Fate::Done);
+    let mut turns = vec![Turn::Poll, e(6), e(0), e(0), Turn::Deliver(0, 1), e(0)];
+    turns.extend([
+        Turn::Upgrade(0),
+        e(0),
+        e(0),
+        Turn::Poll,
+        e(17),
+        e(23),
+        e(31),
+    ]);
+    turns.extend([Turn::Create(4, 3), e(47), e(40), e(17), Turn::Poll, e(26)]);
+    turns.extend([e(11), e(45), e(10), Turn::Crash, Turn::Poll, e(4), e(24)]);
+    turns.extend([e(3), e(36), Turn::Tick(408), Turn::DeletePool, Turn::Poll]);
+    turns.extend([e(41), Turn::Poll, e(6), e(47), Turn::Poll, e(11)]);
+    turns.extend([
+        Turn::Execute(1, Fate::Lost),
+        e(4),
+        Turn::Tick(280),
+        Turn::Poll,
+    ]);
+    turns.extend([
+        Turn::Cluster,
+        e(21),
+        Turn::Upgrade(1),
+        Turn::Tick(676),
+        e(35),
+    ]);
+    turns.extend([e(39), Turn::Tick(297), Turn::Cluster, Turn::Deliver(11, 9)]);
+    turns.extend([
+        e(9),
+        Turn::Poll,
+        e(45),
+        Turn::Create(0, 1),
+        Turn::Deliver(2, 5),
+    ]);
+    turns.extend([
+        Turn::Poll,
+        e(41),
+        e(14),
+        Turn::Agent(0, 0),
+        Turn::Agent(1, 1),
+    ]);
+    run(&turns, 3_977_432_003_990_947_113);
+}

@@ -1,0 +1,173 @@
+//! Pools that go, that are exhausted in one family, and what rests.
+
+use sluice_crds::AddressClaim;
+
+use super::objects::*;
+use super::stage::{Fate, Stage};
+use crate::operator::event::{Kind, Object};
+
+fn claims(stage: &Stage) -> Vec<&AddressClaim> {
+    stage
+        .server
+        .all(Kind::AddressClaim)
+        .filter_map(|o| match o {
+            Object::AddressClaim(c) if !c.spec.pool.is_empty() => Some(c),
+            _ => None,
+        })
+        .collect()
+}
+
+fn slow_pool(stage: &mut Stage) {
+    stage
+        .server
+        .change(&(Kind::EIPPool, None, key("", "external")), true, |o| {
+            if let Object::EIPPool(pool) = o {
+                pool.spec.cooldown = "600s".into();
+            }
+        });
+    stage.settle();
+}
+
+fn accepted(stage: &Stage, name: &str) -> (String, String) {
+    stage.condition(Kind::EIP, "tenants", name, "Accepted")
+}
+
+#[test]
+fn a_deleted_pool_takes_its_resting_claims_with_it() {
+    let mut stage = Stage::new();
+    slow_pool(&mut stage);
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    stage.delete(Kind::EIP, "tenants", "web");
+    stage.settle();
+    assert_eq!(claims(&stage).len(), 2, "they rest for ten minutes");
+    let began = stage.now;
+    stage.delete(Kind::EIPPool, "", "external");
+    stage.settle();
+    assert!(
+        stage
+            .server
+            .get(Kind::EIPPool, &key("", "external"))
+            .is_none()
+    );
+    assert_eq!(claims(&stage), Vec::<&AddressClaim>::new());
+    assert!(stage.now.0 - began.0 < 60_000);
+}
+
+#[test]
+fn a_pool_that_is_being_deleted_hands_out_nothing_new() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "old", "egress"));
+    stage.settle();
+    stage.delete(Kind::EIPPool, "", "external");
+    stage.apply(eip("tenants", "new", "egress"));
+    stage.settle();
+    let refused = ("False".to_owned(), "PoolTerminating".to_owned());
+    assert_eq!(accepted(&stage, "new"), refused);
+    assert_eq!(stage.eip("tenants", "new").ipv4, None);
+    assert_eq!(accepted(&stage, "old").0, "True");
+    // Nor does a new EIP of that name inherit the old one's.
+    stage.delete(Kind::EIP, "tenants", "old");
+    for _ in 0..400 {
+        stage.deliver_all();
+        stage.poll();
+        stage.execute(0, Fate::Done);
+        stage.agent_round();
+        stage.now.0 += 1;
+        if stage
+            .server
+            .get(Kind::EIP, &key("tenants", "old"))
+            .is_none()
+        {
+            break;
+        }
+    }
+    stage.apply(eip("tenants", "old", "egress"));
+    stage.settle();
+    assert_eq!(claims(&stage), Vec::<&AddressClaim>::new());
+    assert!(
+        stage
+            .server
+            .get(Kind::EIPPool, &key("", "external"))
+            .is_none()
+    );
+}
+
+#[test]
+fn of_both_families_an_eip_gets_both_or_none() {
+    let mut stage = Stage::new();
+    stage
+        .server
+        .change(&(Kind::EIPPool, None, key("", "external")), true, |o| {
+            if let Object::EIPPool(pool) = o {
+                pool.spec.subnets[1].ranges = vec!["2001:db8:1::e:1-2001:db8:1::e:2".into()];
+            }
+        });
+    stage.settle();
+    for name in ["a", "b", "c"] {
+        stage.apply(eip("tenants", name, "egress"));
+    }
+    stage.settle();
+    let refused: Vec<_> = ["a", "b", "c"]
+        .into_iter()
+        .filter(|n| accepted(&stage, n) == ("False".into(), "PoolExhausted".into()))
+        .collect();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(stage.eip("tenants", refused[0]).ipv4, None);
+    stage.now.0 += 5_000;
+    stage.settle();
+    assert_eq!(claims(&stage).len(), 4, "two EIPs with two addresses");
+    // What is freed is taken up.
+    let winner = ["a", "b", "c"]
+        .into_iter()
+        .find(|n| *n != refused[0])
+        .unwrap();
+    stage.delete(Kind::EIP, "tenants", winner);
+    stage.settle();
+    let served = stage.eip("tenants", refused[0]);
+    assert!(served.ipv4.is_some() && served.ipv6.is_some(), "{served:?}");
+}
+
+#[test]
+fn an_eip_whose_second_address_another_was_faster_to_take_gives_the_first_back() {
+    let mut stage = Stage::new();
+    stage
+        .server
+        .change(&(Kind::EIPPool, None, key("", "external")), true, |o| {
+            if let Object::EIPPool(pool) = o {
+                pool.spec.subnets[1].ranges = vec!["2001:db8:1::e:1".into()];
+            }
+        });
+    stage.settle();
+    stage.apply(eip("tenants", "late", "egress"));
+    stage.deliver_all();
+    stage.poll();
+    // Somebody else takes the only IPv6 address before the claim gets there.
+    let taken = stage.in_flight.iter().find_map(|a| match a {
+        crate::operator::action::Action::CreateClaim(c) if c.spec.address.contains(':') => {
+            Some(c.clone())
+        }
+        _ => None,
+    });
+    let mut taken = taken.unwrap();
+    taken.spec.owner.uid = "eip-other".into();
+    taken.spec.owner.name = "other".into();
+    let mut other = eip("tenants", "other", "egress");
+    if let Object::EIP(o) = &mut other {
+        o.metadata.uid = Some("eip-other".into());
+    }
+    stage.server.create(other);
+    let uid = stage
+        .server
+        .get(Kind::EIP, &key("tenants", "other"))
+        .unwrap();
+    taken.spec.owner.uid = uid.identity().2.to_string();
+    stage.server.create(Object::AddressClaim(taken));
+    stage.settle();
+    stage.now.0 += 5_000;
+    stage.settle();
+    assert_eq!(accepted(&stage, "late").1, "PoolExhausted");
+    assert_eq!(stage.eip("tenants", "late").ipv4, None);
+    assert_eq!(claims(&stage).len(), 2);
+    assert_eq!(accepted(&stage, "other").0, "True");
+}
