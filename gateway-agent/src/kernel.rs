@@ -38,7 +38,7 @@ pub use report::{
     Repaired, Stamp, Unusable, UnusableReason, UplinkState,
 };
 use rtnl::Link;
-use ruleset::{Built, Origin};
+use ruleset::{Origin, Ruleset};
 use settings::Settings;
 use strays::Translations;
 use tables::{Refused, Tables};
@@ -60,7 +60,9 @@ pub struct Kernel {
 #[derive(Debug)]
 struct Held {
     settings: Settings,
-    built: Built,
+    ruleset: Ruleset,
+    /// With their uplink's index.
+    addresses: BTreeMap<IpAddr, usize>,
     stamp: Stamp,
 }
 
@@ -144,9 +146,18 @@ impl Kernel {
                 &refused,
             );
             // Addresses that go, go before their rules.
-            changed +=
-                self.network
-                    .withdraw(&settings, &built.addresses, holding, &self.options)?;
+            let mut seen = self.network.observe()?;
+            let withdrawn = self.network.withdraw(
+                &settings,
+                &built.addresses,
+                holding,
+                &self.options,
+                &seen,
+            )?;
+            if withdrawn > 0 {
+                seen = self.network.observe()?;
+                changed += withdrawn;
+            }
             match self.tables.make(&built.ruleset) {
                 Ok(objects) => changed += objects,
                 Err(Refused::Other(error)) => return Err(error),
@@ -156,9 +167,14 @@ impl Kernel {
                     keys,
                     error,
                 }) => {
-                    let origins = keys
-                        .iter()
-                        .filter_map(|key| built.origin(family, &set, key));
+                    let made = ruleset::origins(
+                        &settings,
+                        &snapshot.entries,
+                        &self.options,
+                        &stamp,
+                        &refused,
+                    );
+                    let origins = keys.iter().filter_map(|key| made.of(family, &set, key));
                     // Where the kernel does not name the element the youngest goes first.
                     let Some(origin) = origins.max() else {
                         return Err(KernelError::Rules(format!("set {set}: {error}")));
@@ -169,7 +185,7 @@ impl Kernel {
             }
             let outcome = self
                 .network
-                .converge(&settings, &built.addresses, holding)?;
+                .converge(&settings, &built.addresses, holding, &seen)?;
             changed += outcome.changed;
             let mut again = false;
             for (address, error) in outcome.refused {
@@ -180,11 +196,12 @@ impl Kernel {
             if again {
                 continue;
             }
-            let flush = Flush::between(before.as_ref(), &built.ruleset.inet);
+            let flush = Flush::between(before.as_deref(), &built.ruleset.inet);
             let rejected = rejections(&snapshot.entries, &built.rejected);
             self.applied = Some(Held {
                 settings,
-                built,
+                ruleset: built.ruleset,
+                addresses: built.addresses,
                 stamp: stamp.clone(),
             });
             return Ok(Applied {
@@ -215,7 +232,7 @@ impl Kernel {
     /// [`KernelError::NotApplied`]; [`KernelError::Rules`].
     pub fn flush_strays(&mut self) -> Result<usize, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
-        let inet = &held.built.ruleset.inet;
+        let inet = &held.ruleset.inet;
         let rules = Translations::new(inet, &held.settings, &self.options);
         let strays = self.flows.flows_where(|flow| rules.is_stray(flow));
         let strays = strays.map_err(flows::failed)?;
@@ -232,12 +249,7 @@ impl Kernel {
             return Vec::new();
         };
         let next_hops = held.settings.lan_addresses.iter().map(ipnet::IpNet::addr);
-        held.built
-            .addresses
-            .keys()
-            .copied()
-            .chain(next_hops)
-            .collect()
+        held.addresses.keys().copied().chain(next_hops).collect()
     }
 
     /// Compares the kernel with what was applied last. Cheap enough for once a second with
@@ -248,10 +260,10 @@ impl Kernel {
     pub fn inspect(&mut self) -> Result<Inspection, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
         let holding = held.stamp.holding;
-        let mut inspection =
-            self.network
-                .inspect(&held.settings, &held.built.addresses, holding)?;
-        let drift = self.tables.drift(&held.built.ruleset)?;
+        let mut inspection = self
+            .network
+            .inspect(&held.settings, &held.addresses, holding)?;
+        let drift = self.tables.drift(&held.ruleset)?;
         inspection.drift.extend(drift);
         let foreign = self.tables.foreign_chains()?;
         if !foreign.is_empty() {
@@ -275,16 +287,17 @@ impl Kernel {
     /// [`KernelError::NotApplied`]; others as [`Kernel::apply`].
     pub fn repair(&mut self) -> Result<Repaired, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
-        let of_rules = match self.tables.make(&held.built.ruleset) {
+        let of_rules = match self.tables.make(&held.ruleset) {
             Ok(changed) => changed,
             Err(Refused::Other(error)) => return Err(error),
             Err(Refused::Element { set, error, .. }) => {
                 return Err(KernelError::Rules(format!("set {set}: {error}")));
             }
         };
+        let seen = self.network.observe()?;
         let outcome =
             self.network
-                .converge(&held.settings, &held.built.addresses, held.stamp.holding)?;
+                .converge(&held.settings, &held.addresses, held.stamp.holding, &seen)?;
         Ok(Repaired {
             changed: of_rules + outcome.changed,
             rules: of_rules > 0,
@@ -332,7 +345,7 @@ impl Kernel {
     ) -> Result<Vec<(IpAddr, &'a Link)>, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
         let place = |address: &IpAddr| {
-            let uplink = held.built.addresses.get(address);
+            let uplink = held.addresses.get(address);
             let uplink = uplink.and_then(|index| held.settings.uplinks.get(*index));
             let mut next_hops = held.settings.lan_addresses.iter();
             let name = match uplink {

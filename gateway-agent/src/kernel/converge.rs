@@ -37,7 +37,7 @@ pub struct Outcome {
 
 /// What the kernel holds.
 #[derive(Debug)]
-struct Observed {
+pub struct Observed {
     links: Vec<Link>,
     addresses: Vec<Address>,
     routes: BTreeSet<Route>,
@@ -93,7 +93,11 @@ impl Network {
         self.rtnl.port().map_err(system("name a socket"))
     }
 
-    fn observe(&mut self) -> Result<Observed, KernelError> {
+    /// Reads what the kernel holds.
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn observe(&mut self) -> Result<Observed, KernelError> {
         let rtnl = &mut self.rtnl;
         Ok(Observed {
             links: rtnl.links().map_err(system("list interfaces"))?,
@@ -120,8 +124,8 @@ impl Network {
         addresses: &BTreeMap<IpAddr, usize>,
         holding: bool,
         options: &KernelOptions,
+        seen: &Observed,
     ) -> Result<usize, KernelError> {
-        let seen = self.observe()?;
         let wanted = routing(settings, addresses, &seen.links, holding);
         let mut requests = Vec::new();
         let proxies = seen.proxies.difference(&wanted.proxies);
@@ -137,7 +141,7 @@ impl Network {
         requests.extend(stale.map(Address::remove));
         let mut changed = self.remove(&requests)?;
         if !holding {
-            changed += self.leave_lan(settings, &seen, options)?;
+            changed += self.leave_lan(settings, seen, options)?;
         }
         Ok(changed)
     }
@@ -177,15 +181,15 @@ impl Network {
         settings: &Settings,
         addresses: &BTreeMap<IpAddr, usize>,
         holding: bool,
+        seen: &Observed,
     ) -> Result<Outcome, KernelError> {
-        let seen = self.observe()?;
         let wanted = routing(settings, addresses, &seen.links, holding);
         let mut outcome = Outcome {
-            changed: self.converge_settings(settings, &seen)?,
+            changed: self.converge_settings(settings, seen)?,
             ..Outcome::default()
         };
-        outcome.changed += self.converge_routes(&wanted, &seen)?;
-        outcome.changed += self.converge_addresses(&wanted, &seen, &mut outcome.refused)?;
+        outcome.changed += self.converge_routes(&wanted, seen)?;
+        outcome.changed += self.converge_addresses(&wanted, seen, &mut outcome.refused)?;
         if holding {
             for link in settings.interfaces().filter_map(|name| seen.link(name)) {
                 if link.conf(DevConf::Forwarding) != Some(1) {

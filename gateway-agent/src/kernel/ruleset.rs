@@ -11,15 +11,19 @@ mod content;
 mod difference;
 pub mod statement;
 
-use nfnetlink::nftables::{Family, TableContent, TableId, Value, userdata};
+use std::sync::Arc;
+
+use nfnetlink::nftables::{Family, Table, TableContent, TableFlags, TableId, Value, userdata};
 use sluice_core::identity::{Revision, Uid};
 
-pub use build::{Built, build};
+#[cfg(test)]
+use build::Built;
+pub use build::{build, origins};
 pub use chains::{guard, hairpin_source};
 pub use content::{Contents, Origin};
 pub use difference::{Change, difference};
 
-use super::report::Stamp;
+use super::report::{KernelOptions, Stamp};
 
 #[cfg(test)]
 mod tests;
@@ -40,13 +44,26 @@ pub const UPLINK_MASK: u32 = 0xff;
 /// The packet mark that chooses the LAN's routing table.
 pub const LAN_MARK: u32 = 0xfe;
 
-/// Both tables with all that they hold.
+/// Both flags together: owned by a socket, and outliving it.
+pub const OWNED: TableFlags = TableFlags::OWNER.union(TableFlags::PERSIST);
+
+/// Both tables with all that they hold. Shared, for they are large: what is wanted, what
+/// was sent and what is known to stand are one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
     /// `inet sluice`.
-    pub inet: TableContent,
+    pub inet: Arc<TableContent>,
     /// `arp sluice`.
-    pub arp: TableContent,
+    pub arp: Arc<TableContent>,
+}
+
+/// A table of ours that holds nothing.
+fn empty(family: Family, options: &KernelOptions) -> TableContent {
+    let mut table = Table::new(family, TABLE);
+    if options.ownership {
+        table.flags = OWNED;
+    }
+    TableContent::new(table)
 }
 
 /// The table that translates and guards.

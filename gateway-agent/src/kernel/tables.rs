@@ -6,6 +6,7 @@
 //! anyway, the tables are read again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nfnetlink::nftables::{
@@ -15,16 +16,13 @@ use nfnetlink::nftables::{
 use nfnetlink::{Errno, Socket};
 
 use super::report::KernelError;
-use super::ruleset::{self, Change, Ruleset, TABLE, arp_id, difference, inet_id};
+use super::ruleset::{self, Change, OWNED, Ruleset, TABLE, arp_id, difference, inet_id};
 
 /// The tables are read again after this long and after this many batches.
 const AUDIT_AFTER: Duration = Duration::from_secs(60);
 const AUDIT_STEPS: u32 = 1_000;
 /// How often a batch is made anew because others changed rules meanwhile.
 const STALE_TRIES: usize = 16;
-
-/// Both flags together: owned by a socket, and outliving it.
-const OWNED: TableFlags = TableFlags::OWNER.union(TableFlags::PERSIST);
 
 /// The nft tables of this network namespace.
 #[derive(Debug)]
@@ -40,8 +38,8 @@ pub struct Tables {
 #[derive(Debug)]
 struct Verified {
     generation: Generation,
-    inet: Option<TableContent>,
-    arp: Option<TableContent>,
+    inet: Option<Arc<TableContent>>,
+    arp: Option<Arc<TableContent>>,
     /// The tables are known to be what was wanted last.
     wanted: bool,
     at: Instant,
@@ -135,8 +133,8 @@ impl Tables {
                 // it, so that it is replaced.
                 return Ok(Verified {
                     generation,
-                    inet: inet.map(|dump| TableContent::new(dump.content.table)),
-                    arp: arp.map(|dump| TableContent::new(dump.content.table)),
+                    inet: inet.map(|dump| TableContent::new(dump.content.table).into()),
+                    arp: arp.map(|dump| TableContent::new(dump.content.table).into()),
                     wanted: false,
                     at: Instant::now(),
                     steps: AUDIT_STEPS,
@@ -144,8 +142,8 @@ impl Tables {
             }
             return Ok(Verified {
                 generation,
-                inet: inet.map(|dump| dump.content),
-                arp: arp.map(|dump| dump.content),
+                inet: inet.map(|dump| dump.content.into()),
+                arp: arp.map(|dump| dump.content.into()),
                 wanted: false,
                 at: Instant::now(),
                 steps: 0,
@@ -164,7 +162,7 @@ impl Tables {
     ///
     /// # Errors
     /// [`KernelError::Rules`].
-    pub fn inet(&mut self) -> Result<Option<&TableContent>, KernelError> {
+    pub fn inet(&mut self) -> Result<Option<&Arc<TableContent>>, KernelError> {
         Ok(self.look(false)?.inet.as_ref())
     }
 
@@ -291,10 +289,16 @@ impl Tables {
     }
 }
 
-fn flagged(table: &TableContent, ownership: bool) -> TableContent {
-    let mut table = table.clone();
-    if ownership {
-        table.table.flags = OWNED;
+/// The table with the flags that this kernel knows.
+fn flagged(table: &Arc<TableContent>, ownership: bool) -> Arc<TableContent> {
+    let flags = if ownership {
+        OWNED
+    } else {
+        TableFlags::empty()
+    };
+    let mut table = Arc::clone(table);
+    if table.table.flags != flags {
+        Arc::make_mut(&mut table).table.flags = flags;
     }
     table
 }
@@ -317,7 +321,7 @@ fn step(seen: &Verified, wanted: &Ruleset, ownership: bool) -> Change {
                 change.batch.delete_table(&old.table.id);
                 difference(None, &new, &mut change);
             }
-            old => difference(old.as_ref(), &new, &mut change),
+            old => difference(old.as_deref(), &new, &mut change),
         }
     }
     change
@@ -399,6 +403,6 @@ impl Tables {
     /// # Errors
     /// [`KernelError::Rules`].
     pub fn stamp(&mut self) -> Result<Option<super::report::Stamp>, KernelError> {
-        Ok(self.inet()?.and_then(ruleset::stamp_of))
+        Ok(self.inet()?.and_then(|inet| ruleset::stamp_of(inet)))
     }
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nfnetlink::nftables::{Element, Family, Field, Set, Table, TableContent, Value, Verdict};
+use nfnetlink::nftables::{Element, Family, Field, Set, Value, Verdict};
 use sluice_core::entry::{Body, Entry};
 use sluice_crds::user::{Ports, Protocol};
 
 use super::chains::{self, SourceMap};
 use super::statement::{Ip, SourceKey, TCP, UDP};
-use super::{Contents, FROM_INSIDE, HOLDER, Origin, Ruleset, STAMP, STANDBY, StampField, TABLE};
+use super::{Contents, FROM_INSIDE, HOLDER, Origin, Ruleset, STAMP, STANDBY, StampField, empty};
 use crate::kernel::report::{KernelOptions, Stamp};
 use crate::kernel::settings::{Settings, unfit};
 
@@ -30,20 +30,27 @@ pub struct Built {
     pub addresses: BTreeMap<IpAddr, usize>,
     /// Entries that are not in the rules, by index, and why.
     pub rejected: BTreeMap<Origin, String>,
-    contents: [Contents; 2],
     address_origins: BTreeMap<IpAddr, Origin>,
 }
 
-impl Built {
+/// Which entry each element was made for.
+#[derive(Clone, Debug)]
+pub struct Origins {
+    inet: Contents,
+    arp: Contents,
+}
+
+impl Origins {
     /// The entry that an element was made for.
-    pub fn origin(&self, family: Family, set: &str, key: &Value) -> Option<Origin> {
-        let [inet, arp] = &self.contents;
+    pub fn of(&self, family: Family, set: &str, key: &Value) -> Option<Origin> {
         match family {
-            Family::Arp => arp.origin(set, key),
-            _ => inet.origin(set, key),
+            Family::Arp => self.arp.origin(set, key),
+            _ => self.inet.origin(set, key),
         }
     }
+}
 
+impl Built {
     /// The entry that an address was asked for by.
     pub fn address_origin(&self, address: IpAddr) -> Option<Origin> {
         self.address_origins.get(&address).copied()
@@ -59,6 +66,32 @@ pub fn build(
     stamp: &Stamp,
     refused: &BTreeMap<Origin, String>,
 ) -> Built {
+    work(settings, entries, options, stamp, refused).finish(options)
+}
+
+/// Which entries [`build`] with the same arguments makes the elements for. Worked out anew,
+/// because it is asked for only when the kernel refuses something.
+pub fn origins(
+    settings: &Settings,
+    entries: &[Entry],
+    options: &KernelOptions,
+    stamp: &Stamp,
+    refused: &BTreeMap<Origin, String>,
+) -> Origins {
+    let work = work(settings, entries, options, stamp, refused);
+    Origins {
+        inet: work.inet,
+        arp: work.arp,
+    }
+}
+
+fn work<'a>(
+    settings: &'a Settings,
+    entries: &[Entry],
+    options: &KernelOptions,
+    stamp: &Stamp,
+    refused: &BTreeMap<Origin, String>,
+) -> Work<'a> {
     let mut work = Work {
         settings,
         inet: Contents::default(),
@@ -74,7 +107,7 @@ pub fn build(
     work.place(options, stamp);
     work.entries(entries);
     work.answers(stamp.holding);
-    work.finish(options)
+    work
 }
 
 struct Work<'a> {
@@ -472,17 +505,19 @@ impl Work<'_> {
                 }
             }
         }
-        let mut inet = TableContent::new(Table::new(Family::Inet, TABLE));
+        let mut inet = empty(Family::Inet, options);
         inet.sets = self.inet.finish();
         chains::inet(&mut inet, self.settings, options, &sources);
-        let mut arp = TableContent::new(Table::new(Family::Arp, TABLE));
+        let mut arp = empty(Family::Arp, options);
         arp.sets = self.arp.finish();
         chains::arp(&mut arp);
         Built {
-            ruleset: Ruleset { inet, arp },
+            ruleset: Ruleset {
+                inet: inet.into(),
+                arp: arp.into(),
+            },
             addresses: self.addresses,
             rejected: self.rejected,
-            contents: [self.inet, self.arp],
             address_origins: self.origins,
         }
     }

@@ -6,12 +6,10 @@
 use std::net::IpAddr;
 
 use nfnetlink::nftables::expr::ct_state;
-use nfnetlink::nftables::{
-    BaseChain, Chain, ChainKind, Family, Hook, Policy, Rule, Table, TableContent,
-};
+use nfnetlink::nftables::{BaseChain, Chain, ChainKind, Family, Hook, Policy, Rule, TableContent};
 
 use super::statement::{End, Ip, SourceKey, Way, rule};
-use super::{FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, TABLE, UPLINK_MASK};
+use super::{FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, UPLINK_MASK, empty};
 use crate::kernel::report::KernelOptions;
 use crate::kernel::settings::Settings;
 
@@ -382,7 +380,7 @@ pub fn arp(table: &mut TableContent) {
 /// The tables of an instance that has nothing to do yet, or nothing any more: nothing is
 /// forwarded, and no interface but the pod's own answers for any address.
 pub fn guard(options: &KernelOptions) -> Ruleset {
-    let mut inet = TableContent::new(Table::new(Family::Inet, TABLE));
+    let mut inet = empty(Family::Inet, options);
     inet.chain(filter("forward", Hook::Forward, FILTER, Policy::Drop), []);
     inet.chain(
         filter(
@@ -396,7 +394,7 @@ pub fn guard(options: &KernelOptions) -> Ruleset {
             .icmp_type(Ip::V6, NEIGHBOR_SOLICIT)
             .drop()],
     );
-    let mut arp = TableContent::new(Table::new(Family::Arp, TABLE));
+    let mut arp = empty(Family::Arp, options);
     arp.chain(
         filter("input", Hook::Input, FILTER, Policy::Accept),
         [rule()
@@ -404,5 +402,8 @@ pub fn guard(options: &KernelOptions) -> Ruleset {
             .arp_request()
             .drop()],
     );
-    Ruleset { inet, arp }
+    Ruleset {
+        inet: inet.into(),
+        arp: arp.into(),
+    }
 }

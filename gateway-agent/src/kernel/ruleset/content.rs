@@ -51,10 +51,10 @@ impl Contents {
     }
 
     /// The sets with their elements, each with room to grow.
-    pub fn finish(&self) -> BTreeMap<String, SetContent> {
+    pub fn finish(self) -> BTreeMap<String, SetContent> {
         self.0
-            .iter()
-            .map(|(name, filled)| (name.clone(), filled.finish()))
+            .into_iter()
+            .map(|(name, filled)| (name, filled.finish()))
             .collect()
     }
 }
@@ -80,7 +80,7 @@ impl Filled {
         self.elements.insert(element.key.clone(), (element, origin));
     }
 
-    fn finish(&self) -> SetContent {
+    fn finish(self) -> SetContent {
         let count = self.elements.len();
         let size = SIZES
             .into_iter()
@@ -88,11 +88,11 @@ impl Filled {
             .unwrap_or(u32::MAX);
         let elements: BTreeSet<Element> = self
             .elements
-            .values()
-            .map(|(element, _)| element.clone())
+            .into_values()
+            .map(|(element, _)| element)
             .collect();
         SetContent {
-            set: self.set.clone().with_size(size),
+            set: self.set.with_size(size),
             elements,
         }
     }
