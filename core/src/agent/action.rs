@@ -2,7 +2,7 @@
 //!
 //! The edge carries out each action and feeds its answer back. At most one
 //! action of each kind is under way (reads and writes of the Lease count as
-//! one kind); an action that cannot be carried out is answered all the same.
+//! one kind, and so do those of the report); an action that cannot be carried out is answered all the same.
 
 use std::sync::Arc;
 
@@ -68,6 +68,8 @@ pub enum Action {
     /// Write the report, with the resourceVersion that was last seen; make the
     /// object anew if it is gone.
     Report(Box<GatewayInstanceStatus>),
+    /// Read the report live; make the object anew if it is gone.
+    ReadReport,
     /// Read the own Pod live.
     ReadPod,
     /// Do this to the kernel.

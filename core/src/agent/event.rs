@@ -68,12 +68,12 @@ pub enum LeaseAnswer {
     Unknown(String),
 }
 
-/// How a write of the report ended.
+/// How a write or a read of the report ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportAnswer {
     /// What was asked for is written.
     Written,
-    /// The object as read live: at start, and after a conflict.
+    /// The object as read live: at start, now and then, and after a conflict.
     Stands(Box<GatewayInstanceStatus>),
     /// No answer or a server error.
     Failed(String),
@@ -164,7 +164,8 @@ pub enum Event {
     Lease(Option<Lease>),
     /// Answer to [`super::Action::ReadLease`] and [`super::Action::WriteLease`].
     LeaseAnswer(LeaseAnswer),
-    /// Answer to [`super::Action::Report`], and at start what is found.
+    /// Answer to [`super::Action::Report`] and [`super::Action::ReadReport`], and at
+    /// start what is found.
     Report(ReportAnswer),
     /// Answer to [`super::Action::Kernel`].
     Kernel(KernelAnswer),

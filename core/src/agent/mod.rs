@@ -156,6 +156,7 @@ impl Agent {
                 actions.extend(self.next_kernel_op(now).map(Action::Kernel));
                 actions.extend(self.next_lease_action(now));
                 actions.extend(self.next_report(now));
+                actions.extend(self.next_report_read(now));
                 actions.extend(self.next_pod_read());
             }
             // Whether to leave is not known yet: nothing is begun that would

@@ -2,7 +2,7 @@
 
 use sluice_crds::internal::{Active, GatewayInstanceStatus, Problem};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, after};
 use super::event::ReportAnswer;
 use super::plane::unusable;
 use super::{Action, Agent, Millis};
@@ -16,23 +16,37 @@ const TEXT_MAX: usize = 512;
 /// The most problems that a report may list (as in the schema).
 const PROBLEMS_MAX: usize = 16;
 
+/// How often the report is read, in case somebody deleted it or wrote something
+/// else: nothing is good without it, and nobody but this instance can restore it.
+const READ_MS: u64 = 15_000;
+
 /// What the API server has, and what is under way.
 #[derive(Debug)]
 pub(super) struct Reporter {
     /// The report as the API server has it; `None`: not known yet.
     stands: Option<GatewayInstanceStatus>,
-    writing: Option<GatewayInstanceStatus>,
+    busy: Option<Busy>,
     retry: Backoff,
+    /// When the report is read next.
+    read_at: Millis,
     /// The token was refused: does the Pod still exist?
     doubt: bool,
+}
+
+/// What is under way.
+#[derive(Debug)]
+enum Busy {
+    Write(Box<GatewayInstanceStatus>),
+    Read,
 }
 
 impl Default for Reporter {
     fn default() -> Self {
         Self {
             stands: None,
-            writing: None,
+            busy: None,
             retry: Backoff::new(100, 5_000),
+            read_at: Millis(0),
             doubt: false,
         }
     }
@@ -53,7 +67,7 @@ impl Reporter {
 
     /// Whether the API server has the final report.
     pub(super) fn has_said_final(&self) -> bool {
-        self.writing.is_none() && self.stands.as_ref().is_some_and(|status| status.is_final)
+        self.busy.is_none() && self.stands.as_ref().is_some_and(|status| status.is_final)
     }
 }
 
@@ -122,25 +136,39 @@ impl Agent {
         let stands = self.reporter.stands.as_ref()?;
         // Before the Lease was seen, `active` of an earlier process can neither
         // be repeated nor taken back.
-        if self.reporter.writing.is_some() || !self.tenure.is_known() {
+        if self.reporter.busy.is_some() || !self.tenure.is_known() {
             return None;
         }
         let desired = self.desired();
         if *stands == desired || !self.wake.reached(now, self.reporter.retry.due()) {
             return None;
         }
-        self.reporter.writing = Some(desired.clone());
-        Some(Action::Report(Box::new(desired)))
+        let desired = Box::new(desired);
+        self.reporter.busy = Some(Busy::Write(desired.clone()));
+        Some(Action::Report(desired))
+    }
+
+    /// Looks now and then whether the report still stands as it was written.
+    pub(super) fn next_report_read(&mut self, now: Millis) -> Option<Action> {
+        let reporter = &mut self.reporter;
+        let idle = reporter.stands.is_some() && reporter.busy.is_none();
+        if !idle || !self.wake.reached(now, reporter.read_at) {
+            return None;
+        }
+        reporter.busy = Some(Busy::Read);
+        Some(Action::ReadReport)
     }
 
     pub(super) fn report_answered(&mut self, now: Millis, answer: ReportAnswer) {
-        let writing = self.reporter.writing.take();
-        match answer {
-            ReportAnswer::Written => {
-                self.reporter.stands = writing.or(self.reporter.stands.take());
+        let busy = self.reporter.busy.take();
+        self.reporter.read_at = after(now, READ_MS);
+        match (answer, busy) {
+            (ReportAnswer::Written, Some(Busy::Write(written))) => {
+                self.reporter.stands = Some(*written);
                 self.reporter.retry.reset();
             }
-            ReportAnswer::Stands(status) => {
+            (ReportAnswer::Written, Some(Busy::Read) | None) => {}
+            (ReportAnswer::Stands(status), busy) => {
                 if status.instance == self.me {
                     self.plane.resume_repairs(status.drift_repairs);
                     self.plane.resume(&status);
@@ -149,8 +177,15 @@ impl Agent {
                     }
                 }
                 self.reporter.stands = Some(*status);
+                // Somebody else writes or deletes it: not as fast as they do.
+                if let Some(Busy::Write(_)) = busy {
+                    self.reporter.retry.failed(now);
+                }
             }
-            ReportAnswer::Failed(_) => self.reporter.retry.failed(now),
+            (ReportAnswer::Failed(_), Some(Busy::Read)) => {}
+            (ReportAnswer::Failed(_), Some(Busy::Write(_)) | None) => {
+                self.reporter.retry.failed(now);
+            }
         }
     }
 }

@@ -118,6 +118,7 @@ impl Server {
                 Action::Report(status) => {
                     Event::Report(server.report.write(&server, *status).await)
                 }
+                Action::ReadReport => Event::Report(server.report.reread(&server).await),
                 Action::ReadPod => Event::Pod(server.read_pod().await),
                 Action::Kernel(_) | Action::Exit => return,
             };

@@ -85,10 +85,15 @@ impl Reports {
         let made = server
             .told(call("report", &server.metrics, create).await)
             .await;
-        let object = match made {
-            Err(CallError::AlreadyExists) => self.read(server).await?,
-            made => made?,
-        };
+        match made {
+            Err(CallError::AlreadyExists) => self.read(server).await,
+            made => made,
+        }
+    }
+
+    async fn read(&self, server: &Server) -> Result<GatewayInstance, CallError> {
+        let read = call("report", &server.metrics, self.api.get(self.name())).await;
+        let object = server.told(read).await?;
         if object.spec.pod_uid != self.new.spec.pod_uid {
             return Err(CallError::Other(format!(
                 "GatewayInstance {} belongs to Pod {}, this one is {}: waiting until it is gone",
@@ -100,13 +105,18 @@ impl Reports {
         Ok(object)
     }
 
-    async fn read(&self, server: &Server) -> Result<GatewayInstance, CallError> {
-        let read = call("report", &server.metrics, self.api.get(self.name())).await;
-        server.told(read).await
-    }
-
     fn name(&self) -> &str {
         self.new.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Reads the object, and makes it anew where it is gone.
+    pub(super) async fn reread(&self, server: &Server) -> ReportAnswer {
+        let mut last = self.last.lock().await;
+        let seen = match self.read(server).await {
+            Err(CallError::NotFound) => self.make_or_read(server).await,
+            seen => seen,
+        };
+        stands(seen, &mut last)
     }
 
     /// Writes the status, if nobody else wrote the object since.
@@ -146,16 +156,24 @@ impl Reports {
             Err(CallError::NotFound) => self.make_or_read(server).await,
             Err(error) => Err(error),
         };
-        match again {
-            Ok(object) => {
-                let status = object.status.clone().unwrap_or_default();
-                *last = Some(object);
-                ReportAnswer::Stands(Box::new(status))
-            }
-            Err(error) => {
-                tracing::warn!(%error, "report not written");
-                ReportAnswer::Failed(error.to_string())
-            }
+        stands(again, &mut last)
+    }
+}
+
+/// Keeps the object as it now is, and tells of it.
+fn stands(
+    seen: Result<GatewayInstance, CallError>,
+    last: &mut Option<GatewayInstance>,
+) -> ReportAnswer {
+    match seen {
+        Ok(object) => {
+            let status = object.status.clone().unwrap_or_default();
+            *last = Some(object);
+            ReportAnswer::Stands(Box::new(status))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "report neither written nor read");
+            ReportAnswer::Failed(error.to_string())
         }
     }
 }

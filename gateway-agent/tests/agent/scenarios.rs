@@ -48,6 +48,7 @@ scenarios!(
     a_refused_token_stands_the_agent_down,
     a_thousand_addresses_are_active_within_two_seconds,
     nothing_is_written_when_nothing_changes,
+    a_report_that_was_deleted_or_overwritten_is_restored,
 );
 
 async fn a_fresh_instance_takes_the_lease_applies_announces_and_reports(server: &ApiServer) {
@@ -483,6 +484,42 @@ async fn nothing_is_written_when_nothing_changes(server: &ApiServer) {
         lease,
         "but renewed"
     );
+}
+
+async fn a_report_that_was_deleted_or_overwritten_is_restored(server: &ApiServer) {
+    let mut deleted = World::new(server, "report-deleted").await;
+    let mut overwritten = World::new(server, "report-overwritten").await;
+    for world in [&mut deleted, &mut overwritten] {
+        world.publish(&eips(0..3)).await;
+        world.start("k");
+    }
+    let before = (deleted.active_at(1).await, overwritten.active_at(1).await);
+    let merge = PatchParams::default();
+    let reports = deleted.api::<GatewayInstance>();
+    let released = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    reports.patch(POD, &merge, &released).await.unwrap();
+    reports.delete(POD, &DeleteParams::default()).await.unwrap();
+    let empty = Patch::Merge(json!({"status": {"applied": null, "active": null}}));
+    let reports = overwritten.api::<GatewayInstance>();
+    reports.patch_status(POD, &merge, &empty).await.unwrap();
+    assert_eq!(overwritten.instance().await.status.unwrap().active, None);
+    let mut restored = [false; 2];
+    let end = Instant::now() + Duration::from_secs(30);
+    while restored != [true; 2] {
+        assert!(Instant::now() < end, "not within 30 s: {restored:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for (at, (world, good)) in [(&deleted, &before.0), (&overwritten, &before.1)]
+            .into_iter()
+            .enumerate()
+        {
+            let seen = world.api::<GatewayInstance>().get_opt(POD).await.unwrap();
+            restored[at] = seen.and_then(|i| i.status).as_ref() == Some(good);
+        }
+    }
+    for world in [&deleted, &overwritten] {
+        let log = world.kernel("k").log;
+        assert!(!log.iter().any(|(_, w)| w == "clear"), "{log:?}");
+    }
 }
 
 /// All reports that are written from now on.

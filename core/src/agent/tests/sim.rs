@@ -373,7 +373,7 @@ impl Sim {
             Action::ReadLease | Action::WriteLease(_) => {
                 Event::LeaseAnswer(LeaseAnswer::Unknown(error))
             }
-            Action::Report(_) => Event::Report(ReportAnswer::Failed(error)),
+            Action::Report(_) | Action::ReadReport => Event::Report(ReportAnswer::Failed(error)),
             Action::ReadPod => Event::Pod(PodSeen::Unreachable),
             Action::Kernel(_) => Event::Kernel(KernelAnswer::Failed(error)),
             Action::Exit => unreachable!(),
@@ -446,6 +446,9 @@ impl Sim {
                 self.report = (*status).clone();
                 self.reports.push(*status);
                 Event::Report(ReportAnswer::Written)
+            }
+            Action::ReadReport => {
+                Event::Report(ReportAnswer::Stands(Box::new(self.report.clone())))
             }
             Action::ReadPod => Event::Pod(self.pod.clone()),
             Action::Kernel(op) => Event::Kernel(self.kernel_op(op)),
@@ -564,7 +567,7 @@ fn slot(action: &Action) -> u8 {
         Action::ReadHeader => 0,
         Action::FetchSlices(_) => 1,
         Action::ReadLease | Action::WriteLease(_) => 2,
-        Action::Report(_) => 3,
+        Action::Report(_) | Action::ReadReport => 3,
         Action::ReadPod => 4,
         Action::Kernel(_) => 5,
         Action::Exit => 6,
