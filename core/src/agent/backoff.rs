@@ -2,6 +2,9 @@
 
 use super::Millis;
 
+#[cfg(test)]
+mod tests;
+
 /// The next moment at which something falls due by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wake(Option<Millis>);

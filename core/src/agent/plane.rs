@@ -13,6 +13,9 @@ mod answers;
 mod goal;
 mod next;
 
+#[cfg(test)]
+mod tests;
+
 use goal::Goal;
 
 /// Between a flush of connections and the one after it: a packet in flight at
@@ -284,6 +287,13 @@ impl Plane {
     fn announce(&mut self, now: Millis, round: &Addresses) {
         if round.is_empty() {
             return;
+        }
+        // Rounds that are overdue are one: nothing is announced while a change fails.
+        let later = self.rounds.split_off(&now);
+        let overdue = std::mem::replace(&mut self.rounds, later);
+        if !overdue.is_empty() {
+            let due = self.rounds.entry(now).or_default();
+            due.extend(overdue.into_values().flatten());
         }
         for millis in ANNOUNCE_MS {
             let due = self.rounds.entry(after(now, millis)).or_default();

@@ -1,6 +1,6 @@
 //! Which config the kernel should hold: from header and slices to a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sluice_crds::internal::{Problem, RuleSliceSpec};
@@ -11,6 +11,9 @@ use super::{Action, Good, Millis};
 use crate::config::{self, BadConfig};
 use crate::entry::FORMAT;
 use crate::identity::Revision;
+
+#[cfg(test)]
+mod tests;
 
 /// The way to the newest config.
 #[derive(Debug)]
@@ -160,6 +163,10 @@ impl Pursuit {
                 BadConfig::UnknownFormat(format).to_string(),
             );
         }
+        // Slices that were read for a header that was overtaken are not wanted any more.
+        let good = self.good.iter().flat_map(|good| &good.snapshot.slices);
+        let wanted: BTreeSet<&String> = header.spec.slices.iter().chain(good).collect();
+        self.cache.retain(|name, _| wanted.contains(name));
         self.goal = Some(header);
         self.refused = None;
         self.retry.reset();

@@ -2,5 +2,5 @@
 
 mod properties;
 mod scenarios;
-mod sim;
+pub mod sim;
 mod transitions;

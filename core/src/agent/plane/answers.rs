@@ -81,7 +81,7 @@ impl Agent {
 }
 
 impl Plane {
-    fn applied(
+    pub(super) fn applied(
         &mut self,
         now: Millis,
         goal: Goal,
@@ -101,17 +101,16 @@ impl Plane {
         rejected.extend(goal.held_back());
         // What the kernel lost is told at once, what it won when acknowledged.
         if let Some(acked) = &mut self.acked {
-            for entry in &rejected {
-                if !acked.rejected.contains(entry) {
-                    acked.rejected.push(entry.clone());
-                }
-            }
+            let keys: BTreeSet<&str> = rejected.iter().map(|entry| &*entry.key).collect();
+            acked.rejected.retain(|known| !keys.contains(&*known.key));
+            acked.rejected.extend(rejected.iter().cloned());
         }
         let before = match (&self.done, self.answering) {
             (Some(done), Answering::Yes) => done.answered(),
             _ => Addresses::new(),
         };
         let answered = goal.answered();
+        self.said.retain(|address| answered.contains(address));
         if goal.holding {
             self.answering = Answering::Yes;
         } else {
