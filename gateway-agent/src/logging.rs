@@ -1,10 +1,13 @@
-//! Structured logs on standard output.
+//! Structured logs on standard output, and the end after a panic.
 
 use tracing_subscriber::EnvFilter;
 
 use crate::options::{LogFormat, Options};
 
-/// Sets logging up; once a process.
+#[cfg(test)]
+mod tests;
+
+/// Sets logging up; once a process. From then on a panic ends the process.
 pub fn begin(options: &Options) {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
@@ -12,4 +15,15 @@ pub fn begin(options: &Options) {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.with_ansi(false).init(),
     }
+    abort_on_panic();
+}
+
+/// A panic in one task or thread must not leave the others waiting for its answer: the
+/// process ends, the kernel serves on, and the kubelet starts the agent anew.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
