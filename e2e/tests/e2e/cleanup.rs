@@ -16,12 +16,16 @@ const INTERNAL: [&str; 4] = [
     "GatewayInstance",
     "AddressClaim",
 ];
-/// How long the product may take to clear away everything, in seconds.
-const PATIENCE: f64 = 30.0;
+/// How long the product may take to clear away everything, in seconds, and how
+/// much more for each object.
+const PATIENCE: (f64, f64) = (30.0, 0.05);
+/// Between two looks, which read everything: the product needs the API server.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Deletes all user objects and waits until nothing is left. When something
 /// stays it is removed by force, for the next scenario's sake, and named.
 pub fn all(stage: &mut Stage) -> Outcome {
+    let mut patience = PATIENCE.0;
     // In the order in which a careful person would: a pool that is gone cannot
     // say any more how long its addresses must rest.
     for kinds in [
@@ -38,8 +42,12 @@ pub fn all(stage: &mut Stage) -> Outcome {
                     .map(|object| name_of(kind, object)),
             );
         }
+        let many = objects.len() as f64 * PATIENCE.1;
+        patience += many;
+        stage.allow(Duration::from_secs_f64(60.0 + many));
         stage.delete_all(&objects)?;
         let gone = || {
+            std::thread::sleep(LOOK);
             kinds
                 .iter()
                 .all(|kind| stage.list(kind, "", "").is_ok_and(|all| all.is_empty()))
@@ -51,22 +59,25 @@ pub fn all(stage: &mut Stage) -> Outcome {
                     .is_ok_and(|all| !all.iter().any(is_of_eip))
         };
         // What does not go is named below, with all else.
-        let _ = stage.wait("the end of these kinds", PATIENCE / 2.0, || {
+        let _ = stage.wait("the end of these kinds", PATIENCE.0 / 2.0 + many, || {
             gone() && claims()
         });
     }
     for namespace in stage.list("Namespace", "", "e2e.sluice.dev/scenario=true")? {
         stage.delete("Namespace", "", &text(&namespace, "/metadata/name"))?;
     }
-    stage.allow(Duration::from_secs(60));
-    let left = stage.wait_for("that nothing is left", PATIENCE, || match left(stage) {
-        Ok(left) if left.is_empty() => Ok(()),
-        Ok(left) => Err(left
-            .iter()
-            .map(|(kind, ns, name)| format!("{kind} {ns}/{name}"))
-            .collect::<Vec<_>>()
-            .join(", ")),
-        Err(failure) => Err(failure.to_string()),
+    stage.allow(Duration::from_secs_f64(30.0 + patience));
+    let left = stage.wait_for("that nothing is left", patience, || {
+        std::thread::sleep(LOOK);
+        match left(stage) {
+            Ok(left) if left.is_empty() => Ok(()),
+            Ok(left) => Err(left
+                .iter()
+                .map(|(kind, ns, name)| format!("{kind} {ns}/{name}"))
+                .collect::<Vec<_>>()
+                .join(", ")),
+            Err(failure) => Err(failure.to_string()),
+        }
     });
     if let Err(failure) = left {
         crate::evidence::keep(stage);

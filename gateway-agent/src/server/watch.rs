@@ -15,7 +15,7 @@ use super::{CallError, Server};
 /// that died silently is noticed soon after.
 const LASTS_SECS: u32 = 60;
 /// Waits after a failure: from, to.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// Watches the object of this name for ever, from a most-recent list on.
 pub(super) async fn one<K>(
