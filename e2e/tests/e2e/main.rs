@@ -16,7 +16,6 @@ mod gateway;
 mod killed;
 mod leaks;
 mod lifecycle;
-mod not_yet;
 mod objects;
 mod operator;
 mod proof;

@@ -128,6 +128,7 @@ fn by_force(stage: &mut Stage) -> Outcome {
 /// The gateway with its EIPs and FIPs, all Ready and answering. Returns the
 /// holder and its term.
 fn prepare(stage: &mut Stage) -> Outcome<(String, i64)> {
+    stage.demands.few_writes = true;
     stage.with_gateway()?;
     stage.with_pairs(PAIRS)?;
     stage.pause(0.5);

@@ -104,21 +104,8 @@ fn run_all(arguments: &Arguments, all: &[&Scenario]) -> Outcome<bool> {
                 println!("skip  {} (only with --full)", scenario.name);
                 continue;
             }
-            let named = !arguments.filter.is_empty() || arguments.full;
-            if let Some(why) = crate::not_yet::why(scenario.name).filter(|_| !named) {
-                skipped += 1;
-                println!("skip  {} ({why})", scenario.name);
-                continue;
-            }
             let start = Instant::now();
-            let mut result = one(&mut stage, scenario);
-            if let Err(Failure::Wrong(text)) = &result
-                && !named
-            {
-                // Once more, and said so: the machine is shared with all of the cluster.
-                println!("again {} failed once: {text}", scenario.name);
-                result = one(&mut stage, scenario);
-            }
+            let result = one(&mut stage, scenario);
             let seconds = start.elapsed().as_secs_f64();
             match result {
                 Ok(()) => {
