@@ -24,7 +24,7 @@ static ROWS: AtomicUsize = AtomicUsize::new(0);
 
 impl Row {
     /// Makes the namespaces and links them: `outside` has 10.155.0.9/16,
-    /// `inside` answers for all of 10.244.0.0/16.
+    /// `inside` answers for all that [`internal`] names.
     ///
     /// # Errors
     /// When namespaces or links cannot be made.
@@ -42,7 +42,11 @@ impl Row {
         row.ip("gateway", "link set eth0 up")?;
         row.ip("gateway", "addr add 10.155.0.2/16 dev eth1")?;
         row.ip("outside", "addr add 10.155.0.9/16 dev up0")?;
-        row.ip("inside", "route add local 10.244.0.0/16 dev lo")?;
+        // All that `internal` names, and not the gateway's own address: nobody
+        // answers the questions of who has an address of one's own.
+        row.ip("inside", "route add local 10.244.32.0/19 dev lo")?;
+        row.ip("inside", "route add local 10.244.64.0/18 dev lo")?;
+        row.ip("inside", "route add 10.244.0.254 dev in0")?;
         row.ip("inside", "route add 10.155.0.0/16 dev in0")?;
         row.ip(
             "inside",
