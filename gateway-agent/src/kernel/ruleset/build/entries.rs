@@ -1,0 +1,248 @@
+//! What there is per entry: an element or some in the maps that translate.
+
+use std::net::IpAddr;
+
+use nfnetlink::nftables::{Element, Field, Set, Value};
+use sluice_core::entry::{Body, Entry};
+use sluice_crds::user::{Ports, Protocol};
+
+use super::{POOL_SLOTS, Work, family, source_names};
+use crate::kernel::ruleset::statement::{TCP, UDP};
+use crate::kernel::ruleset::{FROM_INSIDE, Origin};
+use crate::kernel::settings::unfit;
+
+/// Identity ranges up to this many ports become exact elements, longer ones a range.
+const EXPAND_PORTS: u32 = 64;
+/// Ports that all ranges that shift may have together, per gateway.
+const EXPANDED_MAX: u32 = 65_536;
+
+/// Why an entry is not in the rules.
+type Rejection = String;
+
+impl Work<'_> {
+    pub(super) fn entries(&mut self, entries: &[Entry]) {
+        // Addresses first: rules need them. Then FIPs, which take the whole address.
+        let order: [fn(&Body) -> bool; 3] = [
+            |body| matches!(body, Body::Addr { .. }),
+            |body| matches!(body, Body::Fip { .. }),
+            |body| matches!(body, Body::Dnat { .. } | Body::Snat { .. }),
+        ];
+        for wanted in order {
+            for (origin, entry) in entries.iter().enumerate() {
+                if !wanted(&entry.body) || self.rejected.contains_key(&origin) {
+                    continue;
+                }
+                if let Err(reason) = self.entry(&entry.body, origin) {
+                    self.rejected.insert(origin, reason);
+                }
+            }
+        }
+        self.sources();
+    }
+
+    fn entry(&mut self, body: &Body, origin: Origin) -> Result<(), Rejection> {
+        match body {
+            Body::Addr { address, uplink } => self.address(*address, uplink, origin),
+            Body::Fip {
+                address,
+                inside,
+                source,
+            } => self.fip(*address, *inside, *source, origin),
+            Body::Dnat {
+                address,
+                protocol,
+                ports,
+                inside,
+                inside_ports,
+            } => {
+                let protocol = match protocol {
+                    Protocol::TCP => TCP,
+                    Protocol::UDP => UDP,
+                };
+                self.dnat(*address, protocol, (*ports, *inside_ports), *inside, origin)
+            }
+            Body::Snat { source, address } => {
+                let uplink = self.uplink_of(*address)?;
+                if source.prefix_len() == 0 {
+                    return Err(format!(
+                        "source {source} is everything: name the inside subnets"
+                    ));
+                }
+                let pool = self.pools.entry(*source).or_default();
+                pool.push((*address, uplink, origin));
+                Ok(())
+            }
+        }
+    }
+
+    fn address(&mut self, address: IpAddr, uplink: &str, origin: Origin) -> Result<(), Rejection> {
+        if let Some(reason) = unfit(address) {
+            return Err(format!("address {address} {reason}"));
+        }
+        let uplinks = self.settings.uplinks.iter();
+        let index = uplinks.clone().position(|u| u.name == uplink);
+        let index = index.ok_or_else(|| {
+            let names: Vec<&str> = uplinks.map(|u| u.name.as_str()).collect();
+            format!(
+                "uplink {uplink} is not one of the gateway's: {}",
+                names.join(", ")
+            )
+        })?;
+        if let Some(by) = self.origins.get(&address) {
+            return Err(format!("address {address} is taken by entry {by}"));
+        }
+        self.addresses.insert(address, index);
+        self.origins.insert(address, origin);
+        let ip = family(address);
+        self.inet
+            .set(ip.name("own"), &[ip.field()])
+            .replace(Element::key(address), Some(origin));
+        Ok(())
+    }
+
+    /// The number of the uplink that the address stands on.
+    fn uplink_of(&self, address: IpAddr) -> Result<u8, Rejection> {
+        self.addresses
+            .get(&address)
+            .and_then(|index| self.settings.uplinks.get(*index))
+            .map(|uplink| uplink.number)
+            .ok_or_else(|| format!("address {address} is not on this gateway"))
+    }
+
+    fn fip(
+        &mut self,
+        address: IpAddr,
+        inside: IpAddr,
+        source: bool,
+        origin: Origin,
+    ) -> Result<(), Rejection> {
+        let uplink = self.uplink_of(address)?;
+        if let Some(reason) = unfit(inside) {
+            return Err(format!("inside address {inside} {reason}"));
+        }
+        let ip = family(address);
+        let addr = [ip.field()];
+        let element = Element::map(address, inside);
+        self.inet
+            .map(ip.name("fipin"), &addr, &addr)
+            .put(element, Some(origin))
+            .map_err(|by| taken(&format!("address {address}"), by))?;
+        self.fips.insert(address);
+        if source {
+            let element = Element::map(inside, address);
+            self.inet
+                .map(ip.name("fipout"), &addr, &addr)
+                .put(element, Some(origin))
+                .map_err(|by| taken(&format!("source {inside}"), by))?;
+            let mark = FROM_INSIDE | u32::from(uplink);
+            self.inet
+                .map(ip.name("fipmark"), &addr, &[Field::MARK])
+                .replace(Element::map(inside, Value::u32(mark)), Some(origin));
+        }
+        Ok(())
+    }
+
+    fn dnat(
+        &mut self,
+        address: IpAddr,
+        protocol: u8,
+        (ports, inside_ports): (Ports, Ports),
+        inside: IpAddr,
+        origin: Origin,
+    ) -> Result<(), Rejection> {
+        self.uplink_of(address)?;
+        if let Some(reason) = unfit(inside) {
+            return Err(format!("inside address {inside} {reason}"));
+        }
+        if self.fips.contains(&address) {
+            return Err(format!(
+                "address {address} has a FIP, which takes all its ports"
+            ));
+        }
+        let ip = family(address);
+        let addr = ip.field();
+        let key = [addr, Field::INET_PROTO, Field::INET_SERVICE];
+        let at =
+            |port: u16| Value::concat([address.into(), Value::u8(protocol), Value::port(port)]);
+        let same = ports == inside_ports;
+        if same && ports.first() == 1 && ports.last() == u16::MAX {
+            let key = Value::concat([address.into(), Value::u8(protocol)]);
+            return self
+                .inet
+                .map(ip.name("any"), &[addr, Field::INET_PROTO], &[addr])
+                .put(Element::map(key, inside), Some(origin))
+                .map_err(|by| taken(&format!("address {address}"), by));
+        }
+        if same && ports.count() > EXPAND_PORTS {
+            let data = nfnetlink::nftables::Data::Value(inside.into());
+            let (first, last) = (at(ports.first()), at(ports.last()));
+            let element = Element::concat_range(first, last, Some(data));
+            let range = Set::map(ip.name("range"), &key, &[addr]).with_intervals(&key);
+            return self
+                .inet
+                .declare(range)
+                .put(element, Some(origin))
+                .map_err(|by| taken(&format!("ports {ports} of {address}"), by));
+        }
+        if ports.count() > 1 {
+            let all = self.expanded.saturating_add(ports.count());
+            if all > EXPANDED_MAX {
+                return Err(format!(
+                    "ports {ports} need one element each, and a gateway takes {EXPANDED_MAX}: \
+                     forward to the same ports, or use fewer"
+                ));
+            }
+            self.expanded = all;
+        }
+        let map = self
+            .inet
+            .map(ip.name("dnat"), &key, &[addr, Field::INET_SERVICE]);
+        let pairs = (ports.first()..=ports.last()).zip(inside_ports.first()..=inside_ports.last());
+        for (port, inside_port) in pairs {
+            let data = Value::concat([inside.into(), Value::port(inside_port)]);
+            map.put(Element::map(at(port), data), Some(origin))
+                .map_err(|by| taken(&format!("port {port} of {address}"), by))?;
+        }
+        Ok(())
+    }
+
+    fn sources(&mut self) {
+        for (source, pool) in std::mem::take(&mut self.pools) {
+            let ip = family(source.addr());
+            let shared = pool.len() > 1;
+            let (snat, mark) = source_names(ip, source.prefix_len(), shared);
+            let key = if shared {
+                vec![ip.field(), Field::MARK]
+            } else {
+                vec![ip.field()]
+            };
+            let slots = if shared { POOL_SLOTS } else { 1 };
+            let mut members = pool.iter().cycle();
+            for slot in 0..slots {
+                let Some((address, uplink, origin)) = members.next() else {
+                    break;
+                };
+                let base: Value = source.addr().into();
+                let at = if shared {
+                    Value::concat([base, Value::u32(slot)])
+                } else {
+                    base
+                };
+                let value = FROM_INSIDE | u32::from(*uplink);
+                self.inet
+                    .map(snat.clone(), &key, &[ip.field()])
+                    .replace(Element::map(at.clone(), *address), Some(*origin));
+                self.inet
+                    .map(mark.clone(), &key, &[Field::MARK])
+                    .replace(Element::map(at, Value::u32(value)), Some(*origin));
+            }
+        }
+    }
+}
+
+fn taken(what: &str, by: Option<Origin>) -> Rejection {
+    match by {
+        Some(by) => format!("{what} is taken by entry {by}"),
+        None => format!("{what} is taken"),
+    }
+}
