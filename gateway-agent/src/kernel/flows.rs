@@ -131,7 +131,8 @@ impl Flush {
         Some(dst.chain(reply).chain(src).chain(ports).collect())
     }
 
-    fn matches(&self, flow: &Flow) -> bool {
+    /// Whether a flow is meant.
+    pub(super) fn matches(&self, flow: &Flow) -> bool {
         let port = match flow.orig.l4 {
             L4::Ports { dst, .. } => Some(dst),
             _ => None,

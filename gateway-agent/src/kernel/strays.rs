@@ -108,18 +108,15 @@ impl Translations {
             FROM_OUTSIDE => !goes_to(flow, target) || resourced,
             FROM_INSIDE if !goes_to(flow, target) => true,
             FROM_INSIDE if target.is_some() => !self.is_hairpin_source(orig.src, reply.dst),
-            FROM_INSIDE => match self.source(orig.src) {
-                Some(eips) if resourced => !eips.contains(reply.dst),
-                // Only to this host itself goes what is not translated.
-                Some(_) => !self.here.contains(&orig.dst),
-                None => resourced,
-            },
+            FROM_INSIDE if resourced => !self.may_leave_with(orig.src, reply.dst),
+            // Only to this host itself goes what is not translated.
+            FROM_INSIDE => self.has_source(orig.src) && !self.here.contains(&orig.dst),
             // This host's own connections are not translated.
             _ if self.here.contains(&orig.src) => false,
             _ if target.is_some() => !goes_to(flow, target),
             _ => {
                 let leaves = !resourced && goes_to(flow, None) && !self.here.contains(&orig.dst);
-                leaves && self.source(orig.src).is_some()
+                leaves && self.has_source(orig.src)
             }
         }
     }
@@ -142,15 +139,24 @@ impl Translations {
         Some((*inside, None))
     }
 
-    /// The EIPs that what an inside address sends out may leave with: by its FIP, else by its
-    /// longest prefix.
-    fn source(&self, src: IpAddr) -> Option<Eips<'_>> {
-        if let Some(eip) = self.fip_out.get(&src) {
-            return Some(Eips::One(*eip));
+    /// Whether what an inside address sends out may have this EIP: by its FIP; else by any of
+    /// its prefixes, since a longer one that is added leaves the flows of a shorter one alone.
+    fn may_leave_with(&self, src: IpAddr, eip: IpAddr) -> bool {
+        match self.fip_out.get(&src) {
+            Some(own) => *own == eip,
+            None => self.pools(src).any(|eips| eips.contains(&eip)),
         }
-        self.lengths.iter().rev().find_map(|len| {
+    }
+
+    /// Whether what an inside address sends out is translated.
+    fn has_source(&self, src: IpAddr) -> bool {
+        self.fip_out.contains_key(&src) || self.pools(src).next().is_some()
+    }
+
+    fn pools(&self, src: IpAddr) -> impl Iterator<Item = &BTreeSet<IpAddr>> {
+        self.lengths.iter().filter_map(move |len| {
             let prefix = IpNet::new(src, *len).ok()?.trunc();
-            self.sources.get(&prefix).map(Eips::Pool)
+            self.sources.get(&prefix)
         })
     }
 
@@ -161,21 +167,6 @@ impl Translations {
                 let mut of_family = self.hairpin.iter().filter(|a| a.is_ipv4() == src.is_ipv4());
                 of_family.clone().next().is_none() || of_family.any(|own| *own == shown)
             }
-        }
-    }
-}
-
-/// What a source may leave with.
-enum Eips<'a> {
-    One(IpAddr),
-    Pool(&'a BTreeSet<IpAddr>),
-}
-
-impl Eips<'_> {
-    fn contains(&self, address: IpAddr) -> bool {
-        match self {
-            Self::One(eip) => *eip == address,
-            Self::Pool(eips) => eips.contains(&address),
         }
     }
 }

@@ -1,12 +1,14 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use nfnetlink::conntrack::FlowStatus;
 use sluice_core::entry::Entry;
 use sluice_core::identity::{Revision, Uid};
 
+use super::super::Flush;
 use super::super::report::Stamp;
 use super::super::ruleset::{LAN_MARK, build};
 use super::super::settings::Uplink;
@@ -37,12 +39,15 @@ const RULES: [&str; 22] = [
     "snat s4 1 fd00::/64 2001:db8::3",
 ];
 
-fn translations(settings: &Settings) -> Translations {
-    let entries: Vec<Entry> = RULES.iter().map(|line| line.parse().unwrap()).collect();
-    let options = KernelOptions {
+fn options() -> KernelOptions {
+    KernelOptions {
         pod_addresses: vec!["10.250.0.2".parse().unwrap()],
         ..KernelOptions::default()
-    };
+    }
+}
+
+fn table(settings: &Settings, rules: &[&str]) -> Arc<TableContent> {
+    let entries: Vec<Entry> = rules.iter().map(|line| line.parse().unwrap()).collect();
     let stamp = Stamp {
         revision: Revision {
             uid: Uid::new("uid"),
@@ -51,9 +56,12 @@ fn translations(settings: &Settings) -> Translations {
         digest: String::new(),
         holding: true,
     };
-    let built = build(settings, &entries, &options, &stamp, &BTreeMap::new());
-    assert_eq!(built.rejected, BTreeMap::new());
-    Translations::new(&built.ruleset.inet, settings, &options)
+    let built = build(settings, &entries, &options(), &stamp, &BTreeMap::new());
+    built.ruleset.inet
+}
+
+fn translations(settings: &Settings) -> Translations {
+    Translations::new(&table(settings, &RULES), settings, &options())
 }
 
 fn settings(lan_addresses: &[&str]) -> Settings {
@@ -129,7 +137,7 @@ const HAIRPIN: u32 = FROM_INSIDE | LAN_MARK;
 type Case = (u32, &'static str, &'static str, &'static str);
 
 /// What the rules would make as it is.
-const AGREE: [Case; 29] = [
+const AGREE: [Case; 30] = [
     (
         OUTSIDE,
         "tcp",
@@ -304,10 +312,22 @@ const AGREE: [Case; 29] = [
         "172.16.0.1:50>172.16.0.2:80 127.0.0.1:15001>172.16.0.1:50",
         "another program's",
     ),
+    (
+        INSIDE,
+        "tcp",
+        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
+        "SNAT from before a longer prefix",
+    ),
 ];
 
 /// What a rule would make otherwise, or not at all.
 const CONTRADICT: [Case; 24] = [
+    (
+        INSIDE,
+        "tcp",
+        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.2:50",
+        "SNAT of another source",
+    ),
     (
         OUTSIDE,
         "tcp",
@@ -407,12 +427,6 @@ const CONTRADICT: [Case; 24] = [
     (
         INSIDE,
         "tcp",
-        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
-        "SNAT by a shorter prefix",
-    ),
-    (
-        INSIDE,
-        "tcp",
         "172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
         "SNAT removed",
     ),
@@ -478,4 +492,69 @@ fn a_lan_without_an_address_of_ours_masquerades_by_any() {
     // A client with a FIP shows that all the same.
     let by_fip = "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.3.3:50";
     assert!(rules.is_stray(&flow(HAIRPIN, "tcp", by_fip)));
+}
+
+/// What one change of the rules makes a stray is what is flushed for that change, so that a
+/// restart cuts nothing that a change had left alone.
+#[test]
+fn whatever_a_change_makes_a_stray_its_flush_names() {
+    let settings = settings(&["10.244.0.254/16", "fd00::fe/64"]);
+    let mut changes: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    let one = (0..RULES.len()).map(|at| at..at + 1);
+    // Two in a row are also both EIPs of a pool.
+    let two = (1..RULES.len()).map(|at| at - 1..at + 1);
+    for lines in one.chain(two) {
+        let mut without = RULES.to_vec();
+        without.drain(lines);
+        changes.push((RULES.to_vec(), without.clone()));
+        changes.push((without, RULES.to_vec()));
+    }
+    for (old, new) in [
+        (
+            "fip f1 1 192.0.2.1 10.244.0.5 both",
+            "fip f1 2 192.0.2.1 10.244.0.77 both",
+        ),
+        (
+            "dnat d1 1 192.0.2.2 tcp 8080 10.244.0.6 80",
+            "dnat d1 2 192.0.2.2 tcp 8080 10.244.0.6 81",
+        ),
+        (
+            "dnat d4 1 192.0.2.3 udp 1-65535 10.244.0.8 1-65535",
+            "dnat d4 2 192.0.2.3 udp 5 10.244.0.9 5",
+        ),
+        (
+            "snat s1 1 10.244.0.0/16 192.0.2.3",
+            "snat s1 2 10.244.0.0/16 192.0.2.5",
+        ),
+        (
+            "snat s2 1 10.244.9.0/24 192.0.2.4",
+            "snat s2 2 10.244.9.0/24 192.0.2.2",
+        ),
+    ] {
+        let changed = RULES
+            .iter()
+            .map(|line| if *line == old { new } else { *line });
+        changes.push((RULES.to_vec(), changed.collect()));
+    }
+    // Untranslated from inside to outside nothing is let out: such flows are from before.
+    let of_rules = |case: &&Case| case.0 != 0 && case.3 != "never translated";
+    let flows = AGREE.iter().chain(&CONTRADICT).filter(of_rules);
+    let flows: Vec<_> = flows
+        .map(|(mark, proto, text, _)| (text, flow(*mark, proto, text)))
+        .collect();
+    let mut became = 0;
+    for (old, new) in changes {
+        let tables = [old, new].map(|rules| table(&settings, &rules));
+        let [before, after] = tables
+            .each_ref()
+            .map(|t| Translations::new(t, &settings, &options()));
+        let flush = Flush::between(Some(&tables[0]), &tables[1]);
+        for (text, flow) in &flows {
+            if !before.is_stray(flow) && after.is_stray(flow) {
+                became += 1;
+                assert!(flush.matches(flow), "{text} is not in {flush:?}");
+            }
+        }
+    }
+    assert!(became > 40, "{became}");
 }
