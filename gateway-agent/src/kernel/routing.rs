@@ -14,6 +14,9 @@ use super::rtnl::{Hop, Link, Proxy, Route, Rule};
 use super::ruleset::{LAN_MARK, UPLINK_MASK};
 use super::settings::{Settings, Uplink};
 
+#[cfg(test)]
+mod tests;
+
 /// The LAN's routing table.
 const LAN_TABLE: u32 = 90;
 /// The routing table of uplink `n` is this plus `n`.

@@ -7,6 +7,9 @@ use sluice_crds::internal::ConfigSettings;
 
 use super::report::KernelError;
 
+#[cfg(test)]
+mod tests;
+
 /// Interfaces, subnets and policies of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

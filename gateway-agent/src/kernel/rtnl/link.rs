@@ -78,6 +78,19 @@ pub struct Link {
 }
 
 impl Link {
+    /// An interface with a carrier and without settings.
+    #[cfg(test)]
+    pub fn plain(index: u32, name: &str, up: bool) -> Self {
+        Self {
+            index,
+            name: name.to_owned(),
+            mac: None,
+            up,
+            carrier: up,
+            conf: Vec::new(),
+        }
+    }
+
     /// An IPv4 setting; `None` where the interface has none.
     pub fn conf(&self, conf: DevConf) -> Option<u32> {
         let index = usize::from(conf.number()).checked_sub(1)?;
