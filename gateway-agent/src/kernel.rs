@@ -226,13 +226,18 @@ impl Kernel {
 
     /// Flushes every connection that the rules in force would not translate as it is, for
     /// where nobody knows which rules went: lists all connections, and leaves alone those
-    /// that agree. Returns how many went.
+    /// that agree. Returns how many went. The rules are those that the kernel has, which
+    /// after an apply that failed half-way are not those that were applied last.
     ///
     /// # Errors
-    /// [`KernelError::NotApplied`]; [`KernelError::Rules`].
+    /// [`KernelError::NotApplied`]; [`KernelError::Rules`], also where there are none.
     pub fn flush_strays(&mut self) -> Result<usize, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
-        let inet = &held.ruleset.inet;
+        let inet = self.tables.inet()?;
+        let Some(inet) = inet.filter(|inet| ruleset::stamp_of(inet).is_some()) else {
+            let gone = "the rules are gone: connections are judged when they are back";
+            return Err(KernelError::Rules(gone.to_owned()));
+        };
         let rules = Translations::new(inet, &held.settings, &self.options);
         let strays = self.flows.flows_where(|flow| rules.is_stray(flow));
         let strays = strays.map_err(flows::failed)?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nfnetlink::Socket;
 use nfnetlink::conntrack::FlowFilter;
 use rig::{Net, addr, in_ns, ip, output, revision, say, serve, settings, snapshot};
+use sluice_crds::internal::ConfigRoute;
 use sluice_gateway_agent::dataplane::DataPlane as _;
 use sluice_gateway_agent::kernel_plane::KernelPlane;
 
@@ -223,6 +224,43 @@ fn what_a_failed_change_may_have_left_is_flushed_after_the_next() {
     }
     drop(go);
     agent.join().unwrap();
+}
+
+#[test]
+fn a_change_that_failed_after_its_commit_is_flushed() {
+    let net = Net::new();
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let gw = net.gw.clone();
+    let agent = in_ns(&gw, move || {
+        let mut plane = KernelPlane::open(rig::options(true)).unwrap();
+        apply(&mut plane, 1, &BEFORE);
+        plane.flush().unwrap();
+        tell.send(()).unwrap();
+        wait.recv().unwrap();
+        let mut bad = settings();
+        bad.lan.routes = vec![ConfigRoute {
+            to: "10.99.0.0/16".into(),
+            via: "127.0.0.1".into(),
+        }];
+        let failed = plane.apply(&snapshot(bad, &AFTER), &revision(2), true);
+        assert!(failed.unwrap_err().contains("10.99.0.0/16"));
+        assert_eq!(plane.found().unwrap().unwrap().revision, revision(2));
+        // A flush of before falls due, then the change is made again.
+        plane.flush().unwrap();
+        apply(&mut plane, 3, &AFTER);
+        plane.flush().unwrap();
+    });
+    told.recv().unwrap();
+    let (Changing(mut changing), Healthy(mut healthy)) = open(&net);
+    go.send(()).unwrap();
+    agent.join().unwrap();
+    for stream in &mut changing {
+        assert!(say(stream).is_none(), "{stream:?}");
+    }
+    for stream in &mut healthy {
+        assert!(say(stream).is_some(), "{stream:?}");
+    }
 }
 
 #[test]
