@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sluice_crds::GatewayConfig;
 use sluice_crds::internal::Applied;
 
+use super::world::{Meta, Record};
 use crate::identity::Uid;
 
 /// Generations whose digest is remembered.
@@ -106,6 +108,11 @@ impl History {
     /// The header's UID, where there is one.
     pub(crate) fn uid(&self) -> Option<&Uid> {
         self.uid.as_ref()
+    }
+
+    /// Whether this header is the one that was taken in last.
+    pub(crate) fn is_at(&self, header: &GatewayConfig) -> bool {
+        self.uid.as_ref() == Some(&header.uid()) && self.current == header.generation()
     }
 
     /// Whether the content of the current header is known.

@@ -13,7 +13,7 @@ use super::event::{Key, Kind, Millis};
 use super::history::Lines;
 use super::subject::Subject;
 use super::world::{Meta, Record};
-use crate::config::{Config, SLICES_MAX, compile};
+use crate::config::{Config, compile};
 use crate::identity::Uid;
 
 /// A revision on its way.
@@ -114,6 +114,7 @@ impl Operator {
             }
         }
         self.prepare(uid, key, now);
+        self.fence_header(uid, key);
         if self.slices_are_missing(uid, key) {
             return;
         }
@@ -215,12 +216,14 @@ impl Operator {
                     .iter()
                     .all(|name| self.slice_present(uid, key, name))
         });
-        let too_long = config.header.slices.len() > SLICES_MAX;
+        let slices = config.header.slices.len();
+        let too_large = (slices > self.settings.slices_max).then_some(slices);
         let Some(site) = self.sites.get_mut(uid) else {
             return;
         };
         site.stale = false;
-        if stands || too_long {
+        site.too_large = too_large;
+        if stands || too_large.is_some() {
             site.pending = None;
             return;
         }

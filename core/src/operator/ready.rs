@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use sluice_crds::condition::{ACCEPTED, PROGRAMMED, READY, Reason};
+use sluice_crds::names::{LABEL_GATEWAY_UID, child_name};
 use sluice_crds::user::HolderRef;
 
 use super::Operator;
@@ -528,6 +529,18 @@ impl Operator {
             }
         };
         match lack {
+            Some(Lack::NoHolder) if site.lease_taken.is_some() => {
+                let words = format!(
+                    "Lease {}/{} is not this gateway's, for it lacks the label {LABEL_GATEWAY_UID}; delete it, and the operator makes its own",
+                    key.namespace,
+                    child_name(&key.name)
+                );
+                let words = words.as_str();
+                conditions.extend([
+                    said(PROGRAMMED, Some(false), Reason::LeaseTaken, words),
+                    said(READY, Some(false), Reason::NotProgrammed, words),
+                ]);
+            }
             Some(lack) => conditions.extend(lacking(&lack, was_ready && !same)),
             None => {
                 conditions.push(said(
@@ -540,6 +553,17 @@ impl Operator {
                     Some((reason, words)) => said(READY, Some(false), reason, words),
                     None => said(READY, Some(true), Reason::Ready, "the holder is active"),
                 });
+            }
+        }
+        if let Some(slices) = site.too_large {
+            let words = format!(
+                "its rules take {slices} slices, and a config names {} at most; the last revision that fits stays; delete rules or move EIPs to another gateway",
+                self.settings.slices_max
+            );
+            for said in conditions.iter_mut().filter(|c| c.type_ == PROGRAMMED) {
+                said.status = Some(false);
+                said.reason = Reason::TooLarge.to_string();
+                said.message.clone_from(&words);
             }
         }
         Some(Judgement {

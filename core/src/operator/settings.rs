@@ -1,6 +1,8 @@
-//! Times that the operator goes by.
+//! Times and limits that the operator goes by.
 
-/// Times that the operator goes by, in milliseconds unless named otherwise.
+use crate::config::SLICES_MAX;
+
+/// Times and limits that the operator goes by, in milliseconds unless named otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorSettings {
     /// The next revision is published when the holder has acknowledged the last
@@ -29,6 +31,13 @@ pub struct OperatorSettings {
     /// that the instance is over when that has stood for this long, all watches
     /// in sync. Default 60000.
     pub disagreement_ms: u64,
+    /// The most slices that a header names. Default 2048.
+    pub slices_max: usize,
+    /// So many gateways are rolled to a new Deployment at a time. Default 3.
+    pub rolling_max: usize,
+    /// A gateway that does not serve for this long by its new Deployment holds
+    /// up no other. Default 600000.
+    pub rolling_ms: u64,
     /// Changes of Ready are gathered for this long before they are announced.
     /// Default 1000.
     pub announce_ms: u64,
@@ -50,6 +59,9 @@ impl Default for OperatorSettings {
             lease_duration_secs: 15,
             unsettled_ms: 60_000,
             disagreement_ms: 60_000,
+            slices_max: SLICES_MAX,
+            rolling_max: 3,
+            rolling_ms: 600_000,
             announce_ms: 1_000,
             announce_each: 5,
         }

@@ -12,10 +12,11 @@ use super::action::{Action, Outcome, Target};
 use super::dead::{self, Instances};
 use super::disagree::Disagreements;
 use super::entries::Placed;
-use super::event::{Key, Kind, LeaseFacts, Millis};
+use super::event::{ChildKind, Key, Kind, LeaseFacts, Millis};
 use super::history::{History, Lines};
 use super::lease::{Holder, LeaseClock};
 use super::publish::{Pending, Swept};
+use super::roll::Roll;
 use super::subject::Subject;
 use super::world::{Meta, Record};
 use crate::identity::Uid;
@@ -81,6 +82,15 @@ pub(crate) struct Site {
     pub unsettled: Option<Millis>,
     /// What names different lives of one thing.
     pub disagreements: Disagreements,
+    /// UID of the header that this leader has written itself.
+    pub fenced: Option<Uid>,
+    /// Whether somebody waits for that.
+    pub fence_wanted: bool,
+    /// How many slices the config would need, where those are too many.
+    pub too_large: Option<usize>,
+    /// When a Lease of that name that is not ours was last read; `None`: there is none.
+    pub lease_taken: Option<Millis>,
+    pub roll: Roll,
     /// What the last sweep of slices rested on.
     pub swept: Option<Swept>,
     /// Who waits for something to be removed here.
@@ -136,8 +146,9 @@ impl Operator {
         self.weigh(uid, &key, &changed, now);
         self.fence(uid);
         if exists && !self.tearing_down(&key) {
-            self.keep_lease(uid, &key);
-            self.keep_children(uid, &key);
+            self.keep_lease(uid, &key, now);
+            self.follow_roll(uid, now);
+            self.keep_children(uid, &key, now);
             self.publish(uid, &key, now);
         } else {
             self.tear_down(uid, &key, exists);
@@ -357,7 +368,10 @@ impl Operator {
         }
         let instances = dead::instances(&self.world, site_uid);
         let in_sync = self.world.all_in_sync();
-        let site = self.site(site_uid, None);
+        self.site(site_uid, None);
+        let Some(site) = self.sites.get(site_uid) else {
+            return false;
+        };
         let words = address.map(|a| a.to_string());
         let names = |line: &str| {
             words.as_ref().is_none_or(|a| {
@@ -375,7 +389,18 @@ impl Operator {
                     .is_some_and(|lines| lines.iter().any(|l| names(l)))
             });
         let header = site.history.uid().cloned();
+        // A header that has come and was not looked at may have brought it back.
+        let shown = self
+            .world
+            .configs_by_gateway
+            .of(site_uid)
+            .find_map(|key| self.world.configs.get(key));
+        let in_step = match shown {
+            Some(shown) => site.history.is_at(shown),
+            None => header.is_none(),
+        };
         let done = in_sync
+            && in_step
             && !held
             && site.unsettled.is_none()
             && (instances.alive.is_empty() && instances.silent.is_empty()
@@ -394,6 +419,7 @@ impl Operator {
                             })
                         })
                     }));
+        let done = done && self.fenced(site_uid);
         if !done && let Some(site) = self.sites.get_mut(site_uid) {
             site.waiters.insert(subject.clone());
         }
@@ -429,8 +455,16 @@ impl Operator {
                 self.counters.published += 1;
                 site.published_at = Some(now);
                 site.stale = true;
-                let stands = self.world.configs.get(&site.key).map(|h| &h.spec.digest);
-                if stands == Some(&header.spec.digest) {
+                site.unsettled = None;
+                site.fence_wanted = false;
+                let written = self.world.configs.get(&site.key);
+                site.fenced = written
+                    .filter(|h| h.spec.gateway.uid == uid.as_str())
+                    .map(Record::uid);
+                let stands = written.map(|h| &h.spec.digest);
+                // Where the history does not know it yet, only this tells what it has.
+                let followed = written.is_some_and(|h| site.history.is_at(h));
+                if followed && stands == Some(&header.spec.digest) {
                     site.pending = None;
                 }
             }
@@ -441,6 +475,7 @@ impl Operator {
             (Action::WriteHeader(_), Outcome::Unknown(_)) => {
                 let until = Millis(now.0.saturating_add(unsettled_ms));
                 site.unsettled = Some(until);
+                site.fenced = None;
                 site.stale = true;
                 self.wake(subject.clone(), until);
             }
@@ -472,6 +507,13 @@ impl Operator {
                     }
                 }
             }
+            (
+                Action::EnsureChild {
+                    child: ChildKind::Deployment,
+                    ..
+                },
+                Outcome::Done,
+            ) => self.rolled(uid, now),
             _ => {}
         }
     }

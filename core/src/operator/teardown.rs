@@ -6,7 +6,7 @@ use sluice_crds::names::{CHILD_PREFIX, FINALIZER_FENCED, FINALIZER_IN_USE, child
 use super::Operator;
 use super::action::{Action, Target};
 use super::dead::{self, DeadBy};
-use super::event::{ChildKind, Key, Kind, LeaseFacts};
+use super::event::{ChildKind, Key, Kind, LeaseFacts, Millis};
 use super::subject::Subject;
 use super::world::{Meta, Record};
 use crate::identity::Uid;
@@ -19,7 +19,10 @@ const CHILDREN: [ChildKind; 4] = [
     ChildKind::Deployment,
 ];
 
-fn child_key(gateway: &Key) -> Key {
+/// How often a Lease is read that stands in the way.
+const TAKEN_LEASE_MS: u64 = 10_000;
+
+pub(crate) fn child_key(gateway: &Key) -> Key {
     Key {
         namespace: gateway.namespace.clone(),
         name: child_name(&gateway.name),
@@ -148,11 +151,12 @@ impl Operator {
     }
 
     /// Makes the Lease, and takes it from a holder that is dead.
-    pub(super) fn keep_lease(&mut self, uid: &Uid, key: &Key) {
+    pub(super) fn keep_lease(&mut self, uid: &Uid, key: &Key, now: Millis) {
         let lease_key = child_key(key);
         if !self.may_make(key) || !self.world.all_in_sync() {
             return;
         }
+        self.look_at_taken_lease(uid, &lease_key, now);
         let stands = self.world.leases.get(&lease_key);
         let wanted = match stands {
             None => Some(LeaseFacts {
@@ -189,6 +193,38 @@ impl Operator {
         }
     }
 
+    /// A Lease under the gateway's name that nobody labelled: no watch shows it
+    /// going, so it is read from time to time.
+    fn look_at_taken_lease(&mut self, uid: &Uid, lease: &Key, now: Millis) {
+        let stands = self.world.leases.get(lease);
+        let taken = stands.is_some_and(|l| l.gateway_uid.as_str().is_empty());
+        let pause = if self.world.is_doubted(Kind::Lease, lease) {
+            1_100
+        } else {
+            TAKEN_LEASE_MS
+        };
+        let subject = Subject::Site(uid.clone());
+        let Some(site) = self.sites.get_mut(uid) else {
+            return;
+        };
+        if !taken {
+            site.lease_taken = None;
+            return;
+        }
+        let read_at = *site.lease_taken.get_or_insert(now);
+        let again = Millis(read_at.0.saturating_add(pause));
+        if now >= again {
+            site.lease_taken = Some(now);
+            let read = Action::Read {
+                kind: Kind::Lease,
+                key: lease.clone(),
+            };
+            let target = Target::Read(Kind::Lease, lease.clone());
+            self.queue.set(&subject, target, Some(read));
+        }
+        self.wake(subject, again.max(Millis(now.0.saturating_add(1_100))));
+    }
+
     /// The highest term that any report or the last Lease names.
     fn highest_term(&self, uid: &Uid) -> Option<i64> {
         let reported = self.world.reports_by_gateway.of(uid).filter_map(|key| {
@@ -216,7 +252,7 @@ impl Operator {
     }
 
     /// Wants the children that are missing or stale.
-    pub(super) fn keep_children(&mut self, uid: &Uid, key: &Key) {
+    pub(super) fn keep_children(&mut self, uid: &Uid, key: &Key, now: Millis) {
         let Some(rendered) = self.world.rendered.get(uid).cloned() else {
             return;
         };
@@ -228,14 +264,18 @@ impl Operator {
         let mut others = self.header_of(uid, key).is_some() && self.lease_of(uid).is_some();
         for kind in CHILDREN {
             let stands = self.world.children.get(&kind).and_then(|s| s.get(&child));
-            let mine = stands.filter(|c| c.gateway_uid == *uid);
+            let free = stands.is_none();
+            let mine = stands.filter(|c| c.gateway_uid == *uid).cloned();
+            let mine = mine.as_ref();
             let current =
                 mine.is_some_and(|c| !c.deleting && Some(&c.digest) == rendered.get(&kind));
             let due = rendered.contains_key(&kind)
                 && !current
-                && (stands.is_none() || mine.is_some_and(|c| !c.deleting))
+                && (free || mine.is_some_and(|c| !c.deleting))
                 && (mine.is_some() || accepted)
                 && (kind != ChildKind::Deployment || others);
+            let rolls = kind == ChildKind::Deployment && mine.is_some();
+            let due = due && (!rolls || self.may_roll(uid, now));
             if due {
                 self.queue.set(
                     &Subject::Site(uid.clone()),

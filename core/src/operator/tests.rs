@@ -3,6 +3,8 @@
 mod agent;
 mod behaviour;
 mod bulk;
+mod fence;
+mod limits;
 mod load;
 mod lost;
 mod objects;
@@ -11,3 +13,4 @@ mod reboot;
 mod server;
 mod simulation;
 mod stage;
+mod upgrade;

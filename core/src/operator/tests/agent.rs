@@ -106,7 +106,10 @@ impl Agent {
                 _ => None,
             })
             .collect();
-        let snapshot = assemble(&header.spec, &slices).expect("a header names what exists");
+        // What is not whole is not applied: the last good config stays.
+        let Ok(snapshot) = assemble(&header.spec, &slices) else {
+            return;
+        };
         let lines = snapshot.entries.iter().map(Entry::to_string).collect();
         self.read = Some((
             Applied {

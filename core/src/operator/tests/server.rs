@@ -341,10 +341,16 @@ impl Server {
                         if !self.version_is(&slot, version) {
                             return self.answer(&slot, Outcome::Conflict);
                         }
-                        self.writes.push(format!("update header {:?}", slot.2.name));
-                        self.change(&slot, true, |o| {
+                        let fences = match self.objects.get(&slot) {
+                            Some(Object::GatewayConfig(o)) => o.spec == header.spec,
+                            _ => false,
+                        };
+                        let word = if fences { "fence" } else { "update" };
+                        self.writes.push(format!("{word} header {:?}", slot.2.name));
+                        self.change(&slot, !fences, |o| {
                             if let Object::GatewayConfig(o) = o {
                                 o.spec = header.spec.clone();
+                                o.metadata.annotations = header.metadata.annotations.clone();
                             }
                         });
                     }

@@ -320,3 +320,24 @@ fn a_claim_on_its_way_back_is_programmed_nowhere() {
     ]);
     run(&turns, 3_977_432_003_990_947_113);
 }
+
+#[test]
+#[rustfmt::skip]
+fn a_header_that_has_just_come_is_looked_at_before_a_claim_goes_back() {
+    use Turn::*;
+    let e = |n| Execute(n, Fate::Done);
+    let turns = [
+        Poll, e(42), Poll, e(49), Execute(22, Fate::AnswerLost), e(5), e(24),
+        e(27), Deliver(0, 3), Create(2, 0), Poll, e(35), e(5), e(36), e(28),
+        Poll, e(46), Poll, e(9), e(38), e(13), Tick(400), e(37), Create(4, 1),
+        Poll, e(26), Execute(34, Fate::AnswerLost), Poll, e(46), e(19),
+        Create(0, 0), Deliver(2, 11), Poll, e(21), Cluster, Cluster, e(34),
+        Agent(0, 0), e(45), e(12), Crash, Poll, DeletePool, Agent(0, 1),
+        Agent(2, 3), e(0), e(26), e(45), Poll, e(4), e(38), e(13), Tick(689),
+        Deliver(8, 15), e(44), Execute(38, Fate::Lost), Poll, e(45), e(9),
+        e(41), Agent(3, 0), Agent(3, 1), e(44), e(22), Deliver(15, 1),
+        Tick(293), e(3), Agent(2, 3), Create(4, 0), Agent(0, 3), e(38),
+        Deliver(0, 3),
+    ];
+    run(&turns, 15211096837116075632);
+}

@@ -32,6 +32,7 @@ pub enum Fate {
 pub struct Stage {
     pub server: Server,
     pub operator: Operator,
+    pub settings: OperatorSettings,
     pub agents: Vec<Agent>,
     pub now: Millis,
     pub rendered: String,
@@ -52,6 +53,7 @@ impl Stage {
         let mut stage = Self {
             server: Server::new(),
             operator: Operator::new(OperatorSettings::default()),
+            settings: OperatorSettings::default(),
             agents: Vec::new(),
             now: Millis(1_000),
             rendered: "render-1".to_owned(),
@@ -99,7 +101,7 @@ impl Stage {
 
     /// The operator dies; a new leader starts from lists.
     pub fn restart_operator(&mut self) {
-        self.operator = Operator::new(OperatorSettings::default());
+        self.operator = Operator::new(self.settings.clone());
         self.in_flight.clear();
         for (event, kind, at) in self.server.lists() {
             self.cursors.insert(kind, at);

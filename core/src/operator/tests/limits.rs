@@ -1,0 +1,95 @@
+//! What does not fit or is somebody else's is said, and what stands goes on.
+
+use super::objects::*;
+use super::stage::Stage;
+use crate::identity::Uid;
+use crate::operator::event::{Kind, LeaseFacts, Object};
+
+fn gateway_says(stage: &Stage, type_: &str) -> (String, String) {
+    stage.condition(Kind::NATGateway, "net", "egress", type_)
+}
+
+fn is(status: &str, reason: &str) -> (String, String) {
+    (status.into(), reason.into())
+}
+
+#[test]
+fn a_config_with_too_many_slices_is_said_and_the_last_good_one_stays() {
+    let mut stage = Stage::new();
+    stage.settings.slices_max = 1;
+    stage.restart_operator();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    // Three hundred entries are two slices at least.
+    for n in 0..300 {
+        stage.apply(dnat(
+            "tenants",
+            &format!("d{n}"),
+            "web",
+            &format!("{}", 1_000 + n),
+        ));
+    }
+    stage.settle();
+    assert_eq!(gateway_says(&stage, "Programmed"), is("False", "TooLarge"));
+    assert_eq!(gateway_says(&stage, "Ready"), is("True", "Ready"));
+    let header = match stage.server.get(Kind::GatewayConfig, &key("net", "egress")) {
+        Some(Object::GatewayConfig(header)) => header.clone(),
+        _ => panic!("no header"),
+    };
+    assert!(header.spec.slices.len() <= 1);
+    for n in 0..250 {
+        stage.delete(Kind::DNAT, "tenants", &format!("d{n}"));
+    }
+    stage.settings.slices_max = 2_048;
+    stage.restart_operator();
+    stage.settle();
+    assert_eq!(gateway_says(&stage, "Programmed"), is("True", "Programmed"));
+    assert_eq!(stage.not_ready(), Default::default());
+}
+
+#[test]
+fn a_lease_of_somebody_else_is_named_and_made_anew_when_it_is_gone() {
+    let mut stage = Stage::empty();
+    for object in [
+        namespace("net"),
+        namespace("tenants"),
+        node("n1", 1),
+        node("n2", 1),
+        attachment("net", "external", &[]),
+        attachment("net", "lan", &["10.244.0.254/16", "fd00:10:244::fe/64"]),
+        pool("external"),
+    ] {
+        stage.server.create(object);
+    }
+    stage.server.create(Object::Lease(LeaseFacts {
+        key: key("net", "sluice-egress"),
+        uid: Uid::new(""),
+        resource_version: String::new(),
+        gateway_uid: Uid::new(""),
+        holder: "a person".into(),
+        transitions: 3,
+        duration_secs: 15,
+        renew_time: String::new(),
+        acquire_time: String::new(),
+        deleting: false,
+    }));
+    // The watch shows only what is labelled.
+    stage.server.log.remove(&Kind::Lease);
+    stage.server.create(gateway("net", "egress", "net/lan"));
+    stage.restart_operator();
+    stage.settle();
+    assert_eq!(
+        gateway_says(&stage, "Programmed"),
+        is("False", "LeaseTaken")
+    );
+    stage
+        .server
+        .objects
+        .remove(&(Kind::Lease, None, key("net", "sluice-egress")));
+    stage.now.0 += 10_000;
+    for _ in 0..40 {
+        stage.settle();
+        stage.now.0 += 500;
+    }
+    assert_eq!(gateway_says(&stage, "Ready"), is("True", "Ready"));
+}
