@@ -45,6 +45,17 @@ impl Announcer {
         *self.holders.entry(gateway).or_default() += 1;
     }
 
+    /// A gateway is gone.
+    pub(crate) fn forget(&mut self, gateway: &Key) {
+        self.holders.remove(gateway);
+    }
+
+    /// Everything that is remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.prepared.len() + self.batches.len() + self.holders.len()
+    }
+
     fn settle(&mut self, kind: Kind, key: &Key, written: bool, due: Millis) {
         let Some(change) = self.prepared.remove(&(kind, key.clone())) else {
             return;

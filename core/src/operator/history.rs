@@ -163,6 +163,16 @@ impl History {
             .then(|| self.removed.get(uid).copied().unwrap_or(self.epoch))
     }
 
+    /// Objects of which something is remembered.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.published
+            .keys()
+            .filter(|uid| self.uid.as_ref() != Some(uid))
+            .count()
+            + self.removed.len()
+    }
+
     /// Every instance that may still answer has applied this generation: what
     /// left before it need not be remembered one by one.
     pub(crate) fn settle(&mut self, acked: i64) {

@@ -21,6 +21,7 @@ mod disagree;
 mod entries;
 pub mod event;
 mod fence;
+mod forget;
 mod gauges;
 mod history;
 mod hold;
@@ -259,6 +260,7 @@ impl Operator {
                 Subject::Status(kind, key) => self.decide_status(*kind, key, now),
             }
         }
+        self.forget_left();
     }
 
     /// Looks at a subject again at the given time; the earlier of two counts.

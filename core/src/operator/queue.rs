@@ -245,6 +245,17 @@ impl Queue {
         self.fresh.iter().any(|t| !self.under_way.contains_key(t))
     }
 
+    /// Everything that is remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.wanted.len()
+            + self.under_way.len()
+            + self.backoff.len()
+            + self.by_subject.len()
+            + self.fresh.len()
+            + self.waiting.len()
+    }
+
     /// How many targets wait after a failure other than a conflict.
     pub(crate) fn failing(&self) -> usize {
         self.backoff.values().filter(|b| !b.conflict).count()

@@ -125,6 +125,7 @@ impl Operator {
         self.queue
             .clear(&subject, |t| !matches!(t, Target::Read(Kind::Lease, _)));
         let exists = self.world.gateways_by_uid.contains_key(uid);
+        let lost = self.world.lost_slices.remove(uid);
         let Some(key) = self
             .world
             .gateways_by_uid
@@ -137,7 +138,6 @@ impl Operator {
         };
         self.follow_disagreements(uid, now);
         let instances = dead::instances(&self.world, uid);
-        let lost = self.world.lost_slices.remove(uid);
         let site = self.site(uid, Some(key.clone()));
         site.instances = instances;
         site.stale |= lost;

@@ -4,6 +4,7 @@ mod agent;
 mod behaviour;
 mod bulk;
 mod fence;
+mod forget;
 mod limits;
 mod load;
 mod lost;

@@ -155,6 +155,7 @@ impl Operator {
     pub(super) fn decide_eip(&mut self, key: &Key) {
         let Some(eip) = self.world.eips.get(key) else {
             if let Some(old) = self.views.eips.remove(key) {
+                self.no_longer_turns(key, old.gateway_uid.as_ref());
                 self.held_back.remove(&old.uid);
                 self.eip_changed(key, None);
             }
@@ -169,9 +170,26 @@ impl Operator {
         let mut view = resolve::eip::resolve(&self.world, &self.views, eip);
         self.allocate(key, &mut view);
         if self.views.eips.get(key) != Some(&view) {
+            let before = self.views.eips.get(key).and_then(|v| v.gateway_uid.clone());
+            if before != view.gateway_uid {
+                self.no_longer_turns(key, before.as_ref());
+            }
             let pool = view.pool.clone();
             self.views.eips.insert(key.clone(), view);
+            // What it has no use for any more goes back.
+            let owner = (ClaimOwnerKind::EIP, key.namespace.clone(), key.name.clone());
+            let claims = self.world.claims_by_owner_name.of(&owner);
+            let claims: Vec<String> = claims.cloned().collect();
+            for claim in claims {
+                self.mark(Subject::Claim(claim));
+            }
             self.eip_changed(key, pool);
+        }
+    }
+
+    fn no_longer_turns(&mut self, eip: &Key, site: Option<&crate::identity::Uid>) {
+        if let Some(site) = site.and_then(|uid| self.sites.get_mut(uid)) {
+            site.turning.remove(eip);
         }
     }
 

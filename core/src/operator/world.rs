@@ -55,6 +55,15 @@ const DOUBT: Millis = Millis(1_000);
 /// Name of an owner of addresses: kind, namespace, name.
 pub(crate) type OwnerName = (ClaimOwnerKind, String, String);
 
+/// An object that went.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub kind: Kind,
+    pub child: Option<ChildKind>,
+    pub key: Key,
+    pub uid: Uid,
+}
+
 /// The newest known state of every object.
 #[derive(Default)]
 pub struct World {
@@ -95,6 +104,9 @@ pub struct World {
     pub(crate) succession: Succession,
     /// Gateways whose header names a slice that somebody deleted.
     pub(crate) lost_slices: BTreeSet<Uid>,
+    /// Objects that went, and owners of claims that went: for those who
+    /// remember something of them.
+    pub(crate) left: Vec<Left>,
     /// What must be decided anew.
     pub(crate) dirty: BTreeSet<Subject>,
     in_sync: BTreeSet<Kind>,
@@ -159,8 +171,8 @@ impl World {
             } => {
                 if self.gateways_by_uid.contains_key(&gateway_uid) {
                     self.mark(Subject::Site(gateway_uid.clone()));
+                    self.rendered.insert(gateway_uid, digests);
                 }
-                self.rendered.insert(gateway_uid, digests);
             }
         }
     }
@@ -228,6 +240,16 @@ impl World {
         if self.seen.insert(kind) && self.all_listed() {
             self.mark_everything();
         }
+    }
+
+    /// Objects that the last live read did not find.
+    #[cfg(test)]
+    pub(crate) fn doubts(&self) -> usize {
+        self.doubted.len()
+    }
+
+    fn forget_doubt(&mut self, kind: Kind, key: &Key) {
+        self.doubted.remove(&(kind, key.clone()));
     }
 
     fn bury(&mut self, uid: &Uid) {

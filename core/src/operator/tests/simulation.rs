@@ -341,3 +341,19 @@ fn a_header_that_has_just_come_is_looked_at_before_a_claim_goes_back() {
     ];
     run(&turns, 15211096837116075632);
 }
+
+#[test]
+#[rustfmt::skip]
+fn a_claim_that_came_too_late_to_be_inherited_goes_back() {
+    use Turn::*;
+    let e = |n| Execute(n, Fate::Done);
+    let turns = [
+        Poll, e(0), e(6), e(1), Poll, Deliver(0, 1), Create(0, 0),
+        Deliver(0, 1), e(0), Agent(0, 0), Poll, Agent(0, 0), e(27),
+        Create(0, 1), e(43), Poll, Create(0, 3), e(8), Poll, Delete(4, 0),
+        e(10), e(10), e(44), e(0), Deliver(2, 3), e(41), e(28), Poll,
+        Create(4, 0), Deliver(2, 3), Delete(4, 0), Poll, Delete(0, 3), e(21),
+        e(40), e(13), e(8), Create(4, 0), Tick(74),
+    ];
+    run(&turns, 16990698443996428790);
+}

@@ -13,7 +13,7 @@ use super::super::event::{
 };
 use super::super::subject::Subject;
 use super::store::{Meta, Record};
-use super::{OwnerName, World};
+use super::{Left, OwnerName, World};
 use crate::identity::Uid;
 
 /// The gateway that an EIP names.
@@ -75,6 +75,7 @@ macro_rules! every_kind {
                 let key = new.key();
                 let copy = new.clone();
                 if let Ok(old) = $world.$store.put(new) {
+                    $world.replaced(Kind::$kind, &key, old.as_ref(), &copy);
                     $world.$changed(&key, old.as_ref(), Some(&copy));
                 }
             })+
@@ -184,6 +185,7 @@ impl World {
         macro_rules! gone {
             ($store:ident, $changed:ident) => {
                 if let Some(old) = self.$store.take(key) {
+                    self.leave(kind, None, key, old.uid());
                     self.$changed(key, Some(&old), None);
                 }
             };
@@ -209,9 +211,29 @@ impl World {
                     .and_then(|c| self.children.get_mut(&c))
                     .and_then(|s| s.take(key));
                 if let Some(old) = old {
+                    self.leave(kind, child, key, old.uid());
                     self.child_changed(key, Some(&old), None);
                 }
             }
+        }
+    }
+
+    fn leave(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key, uid: Uid) {
+        self.forget_doubt(kind, key);
+        self.left.push(Left {
+            kind,
+            child,
+            key: key.clone(),
+            uid,
+        });
+    }
+
+    /// Another life of the name takes the place of the last.
+    fn replaced<T: Record>(&mut self, kind: Kind, key: &Key, old: Option<&T>, new: &T) {
+        if let Some(old) = old
+            && old.uid() != new.uid()
+        {
+            self.leave(kind, None, key, old.uid());
         }
     }
 
@@ -560,6 +582,17 @@ impl World {
             } else {
                 if let Some(address) = address {
                     taken.remove(&address);
+                }
+                if taken.is_empty() {
+                    self.claims_by_address.remove(&claim.spec.network);
+                }
+                if new.is_none() {
+                    self.left.push(Left {
+                        kind: Kind::AddressClaim,
+                        child: None,
+                        key: key.clone(),
+                        uid: uid.clone(),
+                    });
                 }
                 self.claims_by_owner.remove(&uid, &name);
                 self.claims_by_owner_name.remove(&owner, &name);

@@ -94,6 +94,12 @@ impl Succession {
         }
     }
 
+    /// Pods whose instances are known.
+    #[cfg(test)]
+    pub(crate) fn pods(&self) -> usize {
+        self.instances.len()
+    }
+
     /// Forgets all but these nodes and pods.
     pub(super) fn retain(&mut self, nodes: &BTreeSet<&str>, pods: &BTreeSet<&str>) {
         self.boots.retain(|node, _| nodes.contains(node.as_str()));
