@@ -63,10 +63,9 @@ pub struct NATGatewaySpec {
     /// Namespaces whose EIPs the gateway serves. Default `Same`. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<NamespacesFrom>,
-    /// What rules may point at, besides what their own namespace's default
-    /// allows; up to 16. Unset: rules of the gateway's own namespace may point
-    /// at any inside address, rules of other namespaces only at addresses of
-    /// pods of their own namespace. Mutable.
+    /// What rules of other namespaces may point at; up to 16. Unset: nothing,
+    /// for an address does not tell whose pod has it. Rules of the gateway's own
+    /// namespace may point at any inside address, whatever stands here. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub allowed_targets: Vec<AllowedTarget>,

@@ -32,7 +32,9 @@ pub(crate) fn namespace_allowed(
     }
 }
 
-/// Whether a rule of `namespace` may point at `target` through the gateway.
+/// Whether a rule of `namespace` may point at `target` through the gateway: one
+/// of the gateway's own namespace anywhere, one of another where the gateway
+/// says so, which is nowhere unless set.
 pub(crate) fn target_allowed(
     world: &World,
     gateway: &NATGateway,

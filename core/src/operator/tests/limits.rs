@@ -93,3 +93,50 @@ fn a_lease_of_somebody_else_is_named_and_made_anew_when_it_is_gone() {
     }
     assert_eq!(gateway_says(&stage, "Ready"), is("True", "Ready"));
 }
+
+#[test]
+fn rules_of_other_namespaces_point_where_the_gateway_says_and_nowhere_else() {
+    let mut stage = Stage::new();
+    stage
+        .server
+        .change(&(Kind::NATGateway, None, key("net", "egress")), true, |o| {
+            if let Object::NATGateway(gateway) = o {
+                gateway.spec.allowed_targets.clear();
+            }
+        });
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.apply(eip("net", "own", "egress"));
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.apply(fip("net", "own", "own", 6));
+    stage.settle();
+    assert_eq!(
+        stage.condition(Kind::FIP, "tenants", "web", "Accepted"),
+        is("False", "TargetNotAllowed")
+    );
+    assert_eq!(
+        stage.condition(Kind::FIP, "net", "own", "Ready"),
+        is("True", "Ready")
+    );
+    // One family is not enough.
+    let allow = |stage: &mut Stage, cidrs: &[&str]| {
+        let allowed = serde_json::json!({"namespaces": {"from": "All"}, "cidrs": cidrs});
+        stage
+            .server
+            .change(&(Kind::NATGateway, None, key("net", "egress")), true, |o| {
+                if let Object::NATGateway(gateway) = o {
+                    gateway.spec.allowed_targets = vec![serde_json::from_value(allowed).unwrap()];
+                }
+            });
+        stage.settle();
+    };
+    allow(&mut stage, &["10.244.0.0/24"]);
+    assert_eq!(
+        stage.condition(Kind::FIP, "tenants", "web", "Accepted"),
+        is("False", "TargetNotAllowed")
+    );
+    allow(&mut stage, &["10.244.0.0/24", "fd00:10:244::/64"]);
+    assert_eq!(
+        stage.condition(Kind::FIP, "tenants", "web", "Ready"),
+        is("True", "Ready")
+    );
+}
