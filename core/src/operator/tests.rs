@@ -11,6 +11,7 @@ mod lost;
 mod objects;
 mod pools;
 mod reboot;
+mod scenarios;
 mod server;
 mod simulation;
 mod stage;
