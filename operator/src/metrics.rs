@@ -16,8 +16,6 @@ use sluice_core::operator::Gauges;
 use sluice_core::operator::action::Outcome;
 use sluice_core::operator::event::{Event, Kind, Object};
 
-use crate::resource::KINDS;
-
 #[cfg(test)]
 mod tests;
 
@@ -237,7 +235,7 @@ impl Metrics {
     /// Whether every kind has been listed at least once.
     #[must_use]
     pub fn all_listed(&self) -> bool {
-        let all = KINDS.into_iter().fold(0, |bits, kind| bits | bit(kind));
+        let all = Kind::ALL.into_iter().fold(0, |bits, kind| bits | bit(kind));
         self.synced_kinds.load(std::sync::atomic::Ordering::Relaxed) == all
     }
 
@@ -387,7 +385,7 @@ fn label(kind: Kind) -> KindLabel {
 }
 
 fn bit(kind: Kind) -> u64 {
-    KINDS
+    Kind::ALL
         .iter()
         .position(|k| *k == kind)
         .map_or(0, |at| 1 << at)

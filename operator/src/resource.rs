@@ -53,26 +53,6 @@ pub const CHILDREN: [ChildKind; 4] = [
     ChildKind::Deployment,
 ];
 
-/// Every watched kind.
-pub const KINDS: [Kind; 16] = [
-    Kind::NATGateway,
-    Kind::EIPPool,
-    Kind::EIP,
-    Kind::FIP,
-    Kind::DNAT,
-    Kind::SNAT,
-    Kind::GatewayConfig,
-    Kind::RuleSlice,
-    Kind::GatewayInstance,
-    Kind::AddressClaim,
-    Kind::Lease,
-    Kind::Pod,
-    Kind::Node,
-    Kind::Namespace,
-    Kind::Attachment,
-    Kind::Child,
-];
-
 impl Resource {
     /// The resources that make a kind: one, but for [`Kind::Child`].
     #[must_use]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, Config};
-use sluice_core::operator::event::Key;
+use sluice_core::operator::event::{Key, Kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,7 +17,6 @@ use crate::leader::{Elector, Leadership};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::queue::Queue;
-use crate::resource::KINDS;
 use crate::rest::Rest;
 use crate::server;
 use crate::watch::{Sink, Watcher};
@@ -127,7 +126,7 @@ async fn life<D: Decide>(
     });
     let taker = brain.clone();
     let sink: Sink = Arc::new(move |events| taker.take(events));
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let watcher = Watcher::new(
             kind,
             reads.clone(),

@@ -26,7 +26,6 @@ use sluice_operator::execute::Executor;
 use sluice_operator::leader::{Elector, Leadership};
 use sluice_operator::metrics::Metrics;
 use sluice_operator::queue::Queue;
-use sluice_operator::resource::KINDS;
 use sluice_operator::rest::Rest;
 use sluice_operator::watch::{Sink, Watcher};
 
@@ -98,7 +97,7 @@ impl Edge {
         tokio::spawn(async move { elector.run().await });
         let taker = brain.clone();
         let sink: Sink = Arc::new(move |events| taker.take(events));
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let watcher = Watcher::new(
                 kind,
                 reads.clone(),

@@ -45,6 +45,28 @@ pub enum Kind {
     Child,
 }
 
+impl Kind {
+    /// All kinds; nothing is decided before each was listed.
+    pub const ALL: [Self; 16] = [
+        Self::NATGateway,
+        Self::EIPPool,
+        Self::EIP,
+        Self::FIP,
+        Self::DNAT,
+        Self::SNAT,
+        Self::GatewayConfig,
+        Self::RuleSlice,
+        Self::GatewayInstance,
+        Self::AddressClaim,
+        Self::Lease,
+        Self::Pod,
+        Self::Node,
+        Self::Namespace,
+        Self::Attachment,
+        Self::Child,
+    ];
+}
+
 /// An object of a watched kind. Large or secret parts are left out by the edge.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the names are the kinds' names")]

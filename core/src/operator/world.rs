@@ -25,26 +25,6 @@ use super::event::{
 use super::subject::Subject;
 use crate::identity::Uid;
 
-/// All kinds; nothing is decided before each is in sync.
-pub const KINDS: [Kind; 16] = [
-    Kind::NATGateway,
-    Kind::EIPPool,
-    Kind::EIP,
-    Kind::FIP,
-    Kind::DNAT,
-    Kind::SNAT,
-    Kind::GatewayConfig,
-    Kind::RuleSlice,
-    Kind::GatewayInstance,
-    Kind::AddressClaim,
-    Kind::Lease,
-    Kind::Pod,
-    Kind::Node,
-    Kind::Namespace,
-    Kind::Attachment,
-    Kind::Child,
-];
-
 /// Deleted UIDs that are remembered, so that a late answer to a write does not
 /// bring a ghost back.
 const GONE_MAX: usize = 65_536;
@@ -121,12 +101,12 @@ pub struct World {
 impl World {
     /// Whether every kind has been listed and no watch is broken.
     pub(crate) fn all_in_sync(&self) -> bool {
-        self.in_sync.len() == KINDS.len()
+        self.in_sync.len() == Kind::ALL.len()
     }
 
     /// Whether every kind has been listed at least once.
     pub(crate) fn all_listed(&self) -> bool {
-        self.seen.len() == KINDS.len()
+        self.seen.len() == Kind::ALL.len()
     }
 
     /// How often any watch broke.

@@ -62,7 +62,7 @@ fn adds_less_deletes_is_the_gauge_whatever_comes_twice() {
 #[test]
 fn all_kinds_must_be_listed() {
     let metrics = Metrics::default();
-    for kind in KINDS {
+    for kind in Kind::ALL {
         assert!(!metrics.all_listed());
         metrics.synced(kind);
     }

@@ -41,7 +41,7 @@ fn bulk() {
         let mut idle = 0;
         while idle < 20 {
             let from = Instant::now();
-            for kind in crate::operator::world::KINDS {
+            for kind in Kind::ALL {
                 stage.deliver(kind, chunk);
             }
             let moved = stage.poll();
@@ -70,7 +70,7 @@ fn bulk() {
         ));
         if i % 10 == 9 {
             let from = Instant::now();
-            for kind in crate::operator::world::KINDS {
+            for kind in Kind::ALL {
                 stage.deliver(kind, 20);
             }
             stage.poll();

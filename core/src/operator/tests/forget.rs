@@ -4,7 +4,6 @@ use super::bulk::big_pool;
 use super::objects::*;
 use super::stage::{Fate, Stage};
 use crate::operator::event::Kind;
-use crate::operator::world::KINDS;
 
 /// Goes on until nothing moves for a while.
 fn drain(stage: &mut Stage) {
@@ -12,7 +11,7 @@ fn drain(stage: &mut Stage) {
     let mut rounds = 0;
     while idle < 25 {
         let mut moved = false;
-        for kind in KINDS.iter().filter(|k| **k != Kind::Lease) {
+        for kind in Kind::ALL.iter().filter(|k| **k != Kind::Lease) {
             moved |= stage.deliver(*kind, usize::MAX);
         }
         stage.deliver(Kind::Lease, usize::MAX);

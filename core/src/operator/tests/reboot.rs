@@ -4,7 +4,6 @@
 use super::objects::*;
 use super::stage::{Fate, Stage};
 use crate::operator::event::{Event, Kind, Object};
-use crate::operator::world::KINDS;
 
 fn serving() -> Stage {
     let mut stage = Stage::new();
@@ -21,7 +20,7 @@ fn node(stage: &Stage) -> String {
 /// All goes on for a while; events of some kinds do not arrive.
 fn without(stage: &mut Stage, late: &[Kind], agents: bool) {
     for _ in 0..60 {
-        for kind in KINDS.iter().filter(|k| !late.contains(k)) {
+        for kind in Kind::ALL.iter().filter(|k| !late.contains(k)) {
             stage.deliver(*kind, usize::MAX);
         }
         stage.poll();

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::identity::Uid;
 use crate::operator::action::{Action, Outcome, StatusWrite};
 use crate::operator::event::{ChildFacts, ChildKind, Event, Key, Kind, LeaseFacts, Object};
-use crate::operator::world::{KINDS, cluster_key};
+use crate::operator::world::cluster_key;
 
 pub type Slot = (Kind, Option<ChildKind>, Key);
 
@@ -501,7 +501,7 @@ impl Server {
 
     /// All kinds' lists.
     pub fn lists(&self) -> Vec<(Event, Kind, usize)> {
-        KINDS
+        Kind::ALL
             .iter()
             .map(|kind| {
                 let (event, at) = self.list(*kind);

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::objects::*;
 use super::stage::{Fate, Stage};
 use crate::operator::event::{Key, Kind, Object};
-use crate::operator::world::KINDS;
 
 const EIPS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -47,9 +46,9 @@ fn fate() -> impl Strategy<Value = Fate> {
 
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
-        30 => (0..KINDS.len(), 1usize..20).prop_map(|(k, n)| Turn::Deliver(k, n)),
-        2 => (0..KINDS.len(), 0usize..6).prop_map(|(k, n)| Turn::Repeat(k, n)),
-        1 => (0..KINDS.len()).prop_map(Turn::Relist),
+        30 => (0..Kind::ALL.len(), 1usize..20).prop_map(|(k, n)| Turn::Deliver(k, n)),
+        2 => (0..Kind::ALL.len(), 0usize..6).prop_map(|(k, n)| Turn::Repeat(k, n)),
+        1 => (0..Kind::ALL.len()).prop_map(Turn::Relist),
         20 => Just(Turn::Poll),
         30 => (0usize..50, fate()).prop_map(|(n, f)| Turn::Execute(n, f)),
         1 => Just(Turn::Crash),
@@ -91,10 +90,10 @@ fn kind_of(what: usize) -> Kind {
 fn take(stage: &mut Stage, turn: &Turn) {
     match turn {
         Turn::Deliver(kind, n) => {
-            stage.deliver(KINDS[*kind], *n);
+            stage.deliver(Kind::ALL[*kind], *n);
         }
-        Turn::Repeat(kind, n) => stage.repeat(KINDS[*kind], *n),
-        Turn::Relist(kind) => stage.relist(KINDS[*kind]),
+        Turn::Repeat(kind, n) => stage.repeat(Kind::ALL[*kind], *n),
+        Turn::Relist(kind) => stage.relist(Kind::ALL[*kind]),
         Turn::Poll => {
             stage.poll();
         }

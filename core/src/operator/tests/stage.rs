@@ -15,7 +15,6 @@ use crate::entry::{Body, Entry};
 use crate::identity::Uid;
 use crate::operator::action::{Action, Announcement, Outcome};
 use crate::operator::event::{ChildKind, Event, Key, Kind, Millis, Object, PodFacts};
-use crate::operator::world::KINDS;
 use crate::operator::{Operator, OperatorSettings};
 
 /// What happens to an action on its way.
@@ -183,7 +182,7 @@ impl Stage {
     }
 
     pub fn deliver_all(&mut self) -> bool {
-        KINDS
+        Kind::ALL
             .iter()
             .fold(false, |any, kind| self.deliver(*kind, usize::MAX) | any)
     }
