@@ -8,6 +8,9 @@ use sluice_crds::internal::Applied;
 use super::world::{Meta, Record};
 use crate::identity::Uid;
 
+#[cfg(test)]
+mod tests;
+
 /// Generations whose digest is remembered.
 const DIGESTS_MAX: usize = 1_024;
 

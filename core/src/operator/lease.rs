@@ -3,6 +3,9 @@
 use super::event::{LeaseFacts, Millis};
 use crate::identity::Term;
 
+#[cfg(test)]
+mod tests;
+
 /// Who answers for a gateway's addresses, as far as the Lease tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Holder {

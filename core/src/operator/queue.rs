@@ -6,6 +6,9 @@ use super::action::{Action, Target};
 use super::event::Millis;
 use super::subject::Subject;
 
+#[cfg(test)]
+mod tests;
+
 /// First wait after a failure.
 const BACKOFF_FIRST_MS: u64 = 100;
 /// A conflict is the race with another writer: its wait is short at first.

@@ -7,6 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sluice_crds::address::{AddressRange, family};
 use sluice_crds::user::IpFamily;
 
+#[cfg(test)]
+mod tests;
+
 /// A set of addresses of both families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ranges {
