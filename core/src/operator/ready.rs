@@ -1,11 +1,12 @@
-//! Programmed and Ready, from the holder's report and nothing else. No other
-//! module says anything about Ready.
+//! Programmed and Ready, from the holder's report and nothing else. No module
+//! but this and its own says anything about Ready.
+
+mod gateway;
 
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use sluice_crds::condition::{ACCEPTED, PROGRAMMED, READY, Reason};
-use sluice_crds::names::{LABEL_GATEWAY_UID, child_name};
 use sluice_crds::user::HolderRef;
 
 use super::Operator;
@@ -466,112 +467,6 @@ impl Operator {
                 let own = site.published_since(&rule.uid)?;
                 Some(own.max(site.published_since(&eip.uid)?))
             }),
-        })
-    }
-
-    /// What is said of a gateway. `lenient`: an acknowledgement that is late by
-    /// a moment does not count yet.
-    pub(super) fn judge_gateway(&self, key: &Key, lenient: bool) -> Option<Judgement> {
-        let view = self.views.gateways.get(key)?;
-        let gateway = self.world.gateways.get(key)?;
-        let mut verdict = view.verdict.clone();
-        if verdict.ok
-            && let Err(refusal) = self.lan_claimed(view)
-        {
-            verdict = refusal;
-        }
-        if !verdict.ok {
-            return Some(not_accepted(&verdict));
-        }
-        if view.teardown {
-            return Some(releasing(&verdict));
-        }
-        if view.deleting {
-            let eips: Vec<(Kind, Key)> = self
-                .world
-                .eips_by_gateway
-                .of(key)
-                .map(|k| (Kind::EIP, k.clone()))
-                .collect();
-            verdict.reason = Reason::DeletionBlocked;
-            verdict.message = deletion_blocked(&eips);
-        }
-        let status = gateway.status.as_ref();
-        let was_ready = status
-            .and_then(|s| find(&s.conditions, READY))
-            .is_some_and(|c| c.status == "True");
-        let mut conditions = vec![accepted(&verdict)];
-        let Some(site) = self.sites.get(&view.uid) else {
-            conditions.extend(lacking(&Lack::NoHolder, false));
-            return Some(Judgement {
-                conditions,
-                holder: None,
-                pending: true,
-                turning: false,
-                rests_on: None,
-            });
-        };
-        let same = status
-            .and_then(|s| s.holder.as_ref())
-            .zip(site.evidence.holder.named())
-            .is_some_and(|(h, (instance, term))| {
-                h.instance == instance && h.term == term.transitions
-            });
-        let lack = match &site.evidence.holder {
-            Holder::Nobody => Some(Lack::NoHolder),
-            Holder::Lost { .. } => Some(Lack::Lost),
-            Holder::Held { .. } if !site.evidence.active => Some(Lack::Passive),
-            Holder::Held { .. } => {
-                let current = site.evidence.proven == Some(site.history.current());
-                let known = site.evidence.proven.is_some();
-                let late = known && same && was_ready && lenient;
-                (!current && !late).then_some(Lack::Pending)
-            }
-        };
-        match lack {
-            Some(Lack::NoHolder) if site.lease_taken.is_some() => {
-                let words = format!(
-                    "Lease {}/{} is not this gateway's, for it lacks the label {LABEL_GATEWAY_UID}; delete it, and the operator makes its own",
-                    key.namespace,
-                    child_name(&key.name)
-                );
-                let words = words.as_str();
-                conditions.extend([
-                    said(PROGRAMMED, Some(false), Reason::LeaseTaken, words),
-                    said(READY, Some(false), Reason::NotProgrammed, words),
-                ]);
-            }
-            Some(lack) => conditions.extend(lacking(&lack, was_ready && !same)),
-            None => {
-                conditions.push(said(
-                    PROGRAMMED,
-                    Some(true),
-                    Reason::Programmed,
-                    "the holder has acknowledged the current revision",
-                ));
-                conditions.push(match site.unusable(std::iter::empty()) {
-                    Some((reason, words)) => said(READY, Some(false), reason, words),
-                    None => said(READY, Some(true), Reason::Ready, "the holder is active"),
-                });
-            }
-        }
-        if let Some(slices) = site.too_large {
-            let words = format!(
-                "its rules take {slices} slices, and a config names {} at most; the last revision that fits stays; delete rules or move EIPs to another gateway",
-                self.settings.slices_max
-            );
-            for said in conditions.iter_mut().filter(|c| c.type_ == PROGRAMMED) {
-                said.status = Some(false);
-                said.reason = Reason::TooLarge.to_string();
-                said.message.clone_from(&words);
-            }
-        }
-        Some(Judgement {
-            conditions,
-            holder: site.holder_ref(),
-            pending: false,
-            turning: false,
-            rests_on: site.evidence.proven,
         })
     }
 }

@@ -1,11 +1,8 @@
-//! A site: what one life of a gateway has in the cluster, and the evidence that
-//! its reports give.
+//! A site: what one life of a gateway has in the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use sluice_crds::GatewayConfig;
-use sluice_crds::internal::GatewayInstanceStatus;
 
 use super::Operator;
 use super::action::{Action, Outcome, Target};
@@ -13,8 +10,9 @@ use super::dead::{self, Instances};
 use super::disagree::Disagreements;
 use super::entries::Placed;
 use super::event::{ChildKind, Key, Kind, LeaseFacts, Millis};
+use super::evidence::{Confirmation, Evidence};
 use super::history::{History, Lines};
-use super::lease::{Holder, LeaseClock};
+use super::lease::LeaseClock;
 use super::publish::{Pending, Swept};
 use super::roll::Roll;
 use super::subject::Subject;
@@ -23,30 +21,6 @@ use crate::identity::Uid;
 
 /// Revisions whose first sight is remembered.
 const SHOWN_MAX: usize = 64;
-
-/// What the holder has proved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Evidence {
-    /// Who holds.
-    pub holder: Holder,
-    /// The holder's report, made while active at the current term.
-    pub active: bool,
-    /// Generation of the current header's life that the report proves.
-    pub proven: Option<i64>,
-    /// What the kernel refused: key → digest and words.
-    pub rejected: BTreeMap<String, (String, String)>,
-    /// Addresses that do not work: reason and words.
-    pub unusable: BTreeMap<IpAddr, (String, String)>,
-    /// Why no address of the instance works, if so.
-    pub blocked: Option<(String, String)>,
-}
-
-/// Evidence as it stood when a live read of the Lease began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Confirmation {
-    pub seq: u64,
-    pub proven: Option<i64>,
-}
 
 /// What one life of a gateway has in the cluster.
 #[derive(Default)]
@@ -236,107 +210,6 @@ impl Operator {
         }
     }
 
-    /// Weighs the reports against Lease and header, and marks whom a change concerns.
-    fn weigh(&mut self, uid: &Uid, key: &Key, changed: &[Uid], now: Millis) {
-        let lease = self.lease_of(uid).cloned();
-        let in_sync = self.world.in_sync(Kind::Lease) && self.world.in_sync(Kind::GatewayInstance);
-        let Some(site) = self.sites.get_mut(uid) else {
-            return;
-        };
-        let (holder, deadline) = site.clock.look(lease.as_ref(), in_sync, now);
-        if let Some(at) = deadline {
-            self.wake(Subject::Site(uid.clone()), at);
-        }
-        let mut dropped: Vec<(Key, u64)> = Vec::new();
-        let mut new = Evidence {
-            holder,
-            ..Evidence::default()
-        };
-        let Some(site) = self.sites.get(uid) else {
-            return;
-        };
-        for report in self.world.reports_by_gateway.of(uid) {
-            let Some(report) = self.world.reports.get(report) else {
-                continue;
-            };
-            let Some(status) = &report.status else {
-                continue;
-            };
-            if new.counts(status) {
-                new.take(status, site);
-            } else {
-                dropped.push((report.key(), report.version()));
-            }
-        }
-        let old = site.evidence.clone();
-        let mut concerned: BTreeSet<Uid> = changed.iter().cloned().collect();
-        if old != new {
-            let only_further = Evidence {
-                proven: new.proven,
-                ..old.clone()
-            } == new;
-            match (old.proven, new.proven) {
-                (Some(before), Some(after)) if only_further && after > before => {
-                    concerned.extend(site.history.since_within(before, after));
-                }
-                _ => concerned.extend(site.desired.keys().cloned()),
-            }
-        }
-        let mut marks: BTreeSet<Subject> = BTreeSet::new();
-        for object in concerned {
-            let Some(placed) = site.desired.get(&object) else {
-                continue;
-            };
-            marks.insert(Subject::Status(placed.kind, placed.key.clone()));
-            if placed.kind == Kind::EIP {
-                for (kind, rule) in self.world.rules_by_eip.of(&placed.key) {
-                    marks.insert(Subject::Status(*kind, rule.clone()));
-                }
-            } else if let Some(view) = self.views.rules.get(&(placed.kind, placed.key.clone())) {
-                marks.insert(Subject::Status(Kind::EIP, view.eip.clone()));
-            }
-        }
-        if !changed.is_empty() || old != new {
-            // A rule that has left or is covered lets its EIP turn Ready.
-            marks.extend(
-                site.turning
-                    .iter()
-                    .map(|eip| Subject::Status(Kind::EIP, eip.clone())),
-            );
-        }
-        let same_holder = old.holder.named() == new.holder.named();
-        if let Some(site) = self.sites.get_mut(uid) {
-            site.dropped
-                .retain(|key, _| self.world.reports.get(key).is_some());
-            for (key, version) in dropped {
-                if site.dropped.insert(key, version) != Some(version) {
-                    self.counters.dropped_reports += 1;
-                }
-            }
-        }
-        if let Some(site) = self.sites.get_mut(uid)
-            && old != new
-        {
-            let further = old.proven.is_some() && old.proven <= new.proven;
-            let same = Evidence {
-                proven: old.proven,
-                ..new.clone()
-            } == old;
-            if !(further && same) {
-                site.evidence_seq += 1;
-            }
-            site.evidence = new;
-            if let Some(proven) = site.evidence.proven {
-                site.shown.retain(|generation, _| *generation > proven);
-            }
-            if !same_holder {
-                self.announcer.holder_changed(key.clone());
-            }
-        }
-        marks.insert(Subject::Status(Kind::NATGateway, key.clone()));
-        self.world.dirty.extend(marks);
-    }
-
     /// The gateway's Lease.
     pub(super) fn lease_of(&self, uid: &Uid) -> Option<&LeaseFacts> {
         self.world
@@ -344,97 +217,6 @@ impl Operator {
             .of(uid)
             .filter_map(|key| self.world.leases.get(key))
             .find(|l| !l.deleting)
-    }
-
-    /// Whether nothing of an object (at one address, where given) can be in any
-    /// kernel of a site any more. If not, the subject is marked when that may
-    /// have changed.
-    pub(super) fn removed(
-        &mut self,
-        site_uid: &Uid,
-        object: &Uid,
-        address: Option<IpAddr>,
-        subject: &Subject,
-    ) -> bool {
-        if site_uid.as_str().is_empty() {
-            return true;
-        }
-        if !self.sites.contains_key(site_uid) {
-            if self.trace(site_uid).is_none() && !self.world.gateways_by_uid.contains_key(site_uid)
-            {
-                return true;
-            }
-            self.mark(Subject::Site(site_uid.clone()));
-        }
-        let instances = dead::instances(&self.world, site_uid);
-        let in_sync = self.world.all_in_sync();
-        self.site(site_uid, None);
-        let Some(site) = self.sites.get(site_uid) else {
-            return false;
-        };
-        let words = address.map(|a| a.to_string());
-        let names = |line: &str| {
-            words.as_ref().is_none_or(|a| {
-                line.split(' ')
-                    .any(|w| w == a || w.split('/').next() == Some(a))
-            })
-        };
-        let held = site
-            .history
-            .published(object)
-            .is_some_and(|lines| lines.iter().any(|l| names(&l.line)))
-            || site.pending.as_ref().is_some_and(|p| {
-                p.lines
-                    .get(object)
-                    .is_some_and(|lines| lines.iter().any(|l| names(l)))
-            });
-        let header = site.history.uid().cloned();
-        // A header that has come and was not looked at may have brought it back.
-        let shown = self
-            .world
-            .configs_by_gateway
-            .of(site_uid)
-            .find_map(|key| self.world.configs.get(key));
-        let in_step = match shown {
-            Some(shown) => site.history.is_at(shown),
-            None => header.is_none(),
-        };
-        let done = in_sync
-            && in_step
-            && !held
-            && site.unsettled.is_none()
-            && (instances.alive.is_empty() && instances.silent.is_empty()
-                || instances.silent.is_empty()
-                    && site.history.removed_at(object).is_some_and(|since| {
-                        instances.alive.iter().all(|key| {
-                            let applied = self
-                                .world
-                                .reports
-                                .get(key)
-                                .and_then(|r| r.status.as_ref())
-                                .and_then(|s| s.applied.as_ref());
-                            applied.is_some_and(|a| {
-                                Some(a.uid.as_str()) == header.as_ref().map(Uid::as_str)
-                                    && a.generation >= since
-                            })
-                        })
-                    }));
-        let done = done && self.fenced(site_uid);
-        if !done && let Some(site) = self.sites.get_mut(site_uid) {
-            site.waiters.insert(subject.clone());
-        }
-        done
-    }
-
-    /// Whether no instance of a site can answer for anything any more.
-    pub(super) fn silent(&mut self, site_uid: &Uid, subject: &Subject) -> bool {
-        let instances = dead::instances(&self.world, site_uid);
-        let silent =
-            self.world.all_in_sync() && instances.alive.is_empty() && instances.silent.is_empty();
-        if !silent {
-            self.site(site_uid, None).waiters.insert(subject.clone());
-        }
-        silent
     }
 
     /// What the end of an action means for its site.
@@ -516,83 +298,6 @@ impl Operator {
             ) => self.rolled(uid, now),
             _ => {}
         }
-    }
-
-    /// Whether the Lease has been read live since the evidence came that proves
-    /// a generation; if not, it is read, and the status is looked at again then.
-    pub(super) fn confirmed(
-        &mut self,
-        uid: &Uid,
-        rests_on: Option<i64>,
-        (kind, key): (Kind, &Key),
-        now: Millis,
-    ) -> bool {
-        let age = self.settings.confirmed_ms;
-        let Some(lease) = self.lease_of(uid).map(|l| l.key.clone()) else {
-            return false;
-        };
-        let Some(site) = self.sites.get_mut(uid) else {
-            return false;
-        };
-        if site.confirmed.is_some_and(|(confirmed, at)| {
-            confirmed.seq == site.evidence_seq
-                && rests_on.is_none_or(|g| confirmed.proven.is_some_and(|p| g <= p))
-                && now.0 <= at.0.saturating_add(age)
-        }) {
-            return true;
-        }
-        site.unconfirmed.insert((kind, key.clone()));
-        let target = Target::Read(Kind::Lease, lease.clone());
-        if site.confirming.is_none() {
-            site.confirming = Some(Confirmation {
-                seq: site.evidence_seq,
-                proven: site.evidence.proven,
-            });
-            self.queue.set(
-                &Subject::Site(uid.clone()),
-                target,
-                Some(Action::Read {
-                    kind: Kind::Lease,
-                    key: lease,
-                }),
-            );
-        }
-        false
-    }
-}
-
-impl Evidence {
-    /// Whether a report counts: made by the holder, at the current term.
-    fn counts(&self, status: &GatewayInstanceStatus) -> bool {
-        self.holder.named().is_some_and(|(instance, term)| {
-            status.instance == instance
-                && !status.is_final
-                && status.active.as_ref().is_some_and(|a| {
-                    a.lease_uid == term.lease_uid.as_str() && a.term == term.transitions
-                })
-        })
-    }
-
-    fn take(&mut self, status: &GatewayInstanceStatus, site: &Site) {
-        self.active = true;
-        self.proven = site.history.proven(status.applied.as_ref());
-        for rejected in &status.rejected {
-            self.rejected.insert(
-                rejected.key.clone(),
-                (rejected.digest.clone(), rejected.error.clone()),
-            );
-        }
-        for unusable in &status.unusable {
-            if let Ok(address) = unusable.address.parse() {
-                self.unusable
-                    .insert(address, (unusable.reason.clone(), unusable.message.clone()));
-            }
-        }
-        self.blocked = status
-            .problems
-            .iter()
-            .find(|p| p.blocking)
-            .map(|p| (p.reason.clone(), p.message.clone()));
     }
 }
 

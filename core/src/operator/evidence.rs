@@ -1,0 +1,218 @@
+//! Evidence: what the holder has proved by its report, and whether a live read
+//! of the Lease has confirmed it.
+
+use super::Operator;
+use super::action::{Action, Target};
+use super::event::{Key, Kind, Millis};
+use super::lease::Holder;
+use super::site::Site;
+use super::subject::Subject;
+use super::world::Record;
+use crate::identity::Uid;
+use sluice_crds::internal::GatewayInstanceStatus;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// What the holder has proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Who holds.
+    pub holder: Holder,
+    /// The holder's report, made while active at the current term.
+    pub active: bool,
+    /// Generation of the current header's life that the report proves.
+    pub proven: Option<i64>,
+    /// What the kernel refused: key → digest and words.
+    pub rejected: BTreeMap<String, (String, String)>,
+    /// Addresses that do not work: reason and words.
+    pub unusable: BTreeMap<IpAddr, (String, String)>,
+    /// Why no address of the instance works, if so.
+    pub blocked: Option<(String, String)>,
+}
+
+/// Evidence as it stood when a live read of the Lease began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Confirmation {
+    pub seq: u64,
+    pub proven: Option<i64>,
+}
+
+impl Operator {
+    /// Weighs the reports against Lease and header, and marks whom a change concerns.
+    pub(super) fn weigh(&mut self, uid: &Uid, key: &Key, changed: &[Uid], now: Millis) {
+        let lease = self.lease_of(uid).cloned();
+        let in_sync = self.world.in_sync(Kind::Lease) && self.world.in_sync(Kind::GatewayInstance);
+        let Some(site) = self.sites.get_mut(uid) else {
+            return;
+        };
+        let (holder, deadline) = site.clock.look(lease.as_ref(), in_sync, now);
+        if let Some(at) = deadline {
+            self.wake(Subject::Site(uid.clone()), at);
+        }
+        let mut dropped: Vec<(Key, u64)> = Vec::new();
+        let mut new = Evidence {
+            holder,
+            ..Evidence::default()
+        };
+        let Some(site) = self.sites.get(uid) else {
+            return;
+        };
+        for report in self.world.reports_by_gateway.of(uid) {
+            let Some(report) = self.world.reports.get(report) else {
+                continue;
+            };
+            let Some(status) = &report.status else {
+                continue;
+            };
+            if new.counts(status) {
+                new.take(status, site);
+            } else {
+                dropped.push((report.key(), report.version()));
+            }
+        }
+        let old = site.evidence.clone();
+        let mut concerned: BTreeSet<Uid> = changed.iter().cloned().collect();
+        if old != new {
+            let only_further = Evidence {
+                proven: new.proven,
+                ..old.clone()
+            } == new;
+            match (old.proven, new.proven) {
+                (Some(before), Some(after)) if only_further && after > before => {
+                    concerned.extend(site.history.since_within(before, after));
+                }
+                _ => concerned.extend(site.desired.keys().cloned()),
+            }
+        }
+        let mut marks: BTreeSet<Subject> = BTreeSet::new();
+        for object in concerned {
+            let Some(placed) = site.desired.get(&object) else {
+                continue;
+            };
+            marks.insert(Subject::Status(placed.kind, placed.key.clone()));
+            if placed.kind == Kind::EIP {
+                for (kind, rule) in self.world.rules_by_eip.of(&placed.key) {
+                    marks.insert(Subject::Status(*kind, rule.clone()));
+                }
+            } else if let Some(view) = self.views.rules.get(&(placed.kind, placed.key.clone())) {
+                marks.insert(Subject::Status(Kind::EIP, view.eip.clone()));
+            }
+        }
+        if !changed.is_empty() || old != new {
+            // A rule that has left or is covered lets its EIP turn Ready.
+            marks.extend(
+                site.turning
+                    .iter()
+                    .map(|eip| Subject::Status(Kind::EIP, eip.clone())),
+            );
+        }
+        let same_holder = old.holder.named() == new.holder.named();
+        if let Some(site) = self.sites.get_mut(uid) {
+            site.dropped
+                .retain(|key, _| self.world.reports.get(key).is_some());
+            for (key, version) in dropped {
+                if site.dropped.insert(key, version) != Some(version) {
+                    self.counters.dropped_reports += 1;
+                }
+            }
+        }
+        if let Some(site) = self.sites.get_mut(uid)
+            && old != new
+        {
+            let further = old.proven.is_some() && old.proven <= new.proven;
+            let same = Evidence {
+                proven: old.proven,
+                ..new.clone()
+            } == old;
+            if !(further && same) {
+                site.evidence_seq += 1;
+            }
+            site.evidence = new;
+            if let Some(proven) = site.evidence.proven {
+                site.shown.retain(|generation, _| *generation > proven);
+            }
+            if !same_holder {
+                self.announcer.holder_changed(key.clone());
+            }
+        }
+        marks.insert(Subject::Status(Kind::NATGateway, key.clone()));
+        self.world.dirty.extend(marks);
+    }
+
+    /// Whether the Lease has been read live since the evidence came that proves
+    /// a generation; if not, it is read, and the status is looked at again then.
+    pub(super) fn confirmed(
+        &mut self,
+        uid: &Uid,
+        rests_on: Option<i64>,
+        (kind, key): (Kind, &Key),
+        now: Millis,
+    ) -> bool {
+        let age = self.settings.confirmed_ms;
+        let Some(lease) = self.lease_of(uid).map(|l| l.key.clone()) else {
+            return false;
+        };
+        let Some(site) = self.sites.get_mut(uid) else {
+            return false;
+        };
+        if site.confirmed.is_some_and(|(confirmed, at)| {
+            confirmed.seq == site.evidence_seq
+                && rests_on.is_none_or(|g| confirmed.proven.is_some_and(|p| g <= p))
+                && now.0 <= at.0.saturating_add(age)
+        }) {
+            return true;
+        }
+        site.unconfirmed.insert((kind, key.clone()));
+        let target = Target::Read(Kind::Lease, lease.clone());
+        if site.confirming.is_none() {
+            site.confirming = Some(Confirmation {
+                seq: site.evidence_seq,
+                proven: site.evidence.proven,
+            });
+            self.queue.set(
+                &Subject::Site(uid.clone()),
+                target,
+                Some(Action::Read {
+                    kind: Kind::Lease,
+                    key: lease,
+                }),
+            );
+        }
+        false
+    }
+}
+
+impl Evidence {
+    /// Whether a report counts: made by the holder, at the current term.
+    fn counts(&self, status: &GatewayInstanceStatus) -> bool {
+        self.holder.named().is_some_and(|(instance, term)| {
+            status.instance == instance
+                && !status.is_final
+                && status.active.as_ref().is_some_and(|a| {
+                    a.lease_uid == term.lease_uid.as_str() && a.term == term.transitions
+                })
+        })
+    }
+
+    fn take(&mut self, status: &GatewayInstanceStatus, site: &Site) {
+        self.active = true;
+        self.proven = site.history.proven(status.applied.as_ref());
+        for rejected in &status.rejected {
+            self.rejected.insert(
+                rejected.key.clone(),
+                (rejected.digest.clone(), rejected.error.clone()),
+            );
+        }
+        for unusable in &status.unusable {
+            if let Ok(address) = unusable.address.parse() {
+                self.unusable
+                    .insert(address, (unusable.reason.clone(), unusable.message.clone()));
+            }
+        }
+        self.blocked = status
+            .problems
+            .iter()
+            .find(|p| p.blocking)
+            .map(|p| (p.reason.clone(), p.message.clone()));
+    }
+}
