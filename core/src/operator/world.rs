@@ -2,6 +2,7 @@
 //! look-ups by reference, and the marks that say what must be decided anew.
 
 mod changes;
+mod kinds;
 mod store;
 mod succession;
 

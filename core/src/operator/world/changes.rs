@@ -8,11 +8,10 @@ use sluice_crds::{
 };
 
 use super::super::event::{
-    AttachmentFacts, ChildFacts, ChildKind, Key, Kind, LeaseFacts, NamespaceFacts, NodeFacts,
-    Object, PodFacts,
+    AttachmentFacts, ChildFacts, Key, Kind, LeaseFacts, NamespaceFacts, NodeFacts, PodFacts,
 };
 use super::super::subject::Subject;
-use super::store::{Meta, Record};
+use super::store::{Index, Meta, Record};
 use super::{Left, OwnerName, World};
 use crate::identity::Uid;
 
@@ -68,202 +67,7 @@ fn site_label<T: Meta>(object: &T) -> Uid {
     Uid::new(object.label(LABEL_GATEWAY_UID).unwrap_or_default())
 }
 
-macro_rules! every_kind {
-    ($world:ident, $object:ident, $($kind:ident: $store:ident, $changed:ident;)+) => {
-        match $object {
-            $(Object::$kind(new) => {
-                let key = new.key();
-                let copy = new.clone();
-                if let Ok(old) = $world.$store.put(new) {
-                    $world.replaced(Kind::$kind, &key, old.as_ref(), &copy);
-                    $world.$changed(&key, old.as_ref(), Some(&copy));
-                }
-            })+
-            Object::Child(new) => {
-                let (kind, key, copy) = (new.kind, new.key(), new.clone());
-                if let Ok(old) = $world.children.entry(kind).or_default().put(new) {
-                    $world.child_changed(&key, old.as_ref(), Some(&copy));
-                }
-            }
-        }
-    };
-}
-
-macro_rules! by_kind {
-    ($world:ident, $kind:ident, $child:ident, $store:ident => $do:expr, $none:expr) => {
-        match $kind {
-            Kind::NATGateway => {
-                let $store = &$world.gateways;
-                $do
-            }
-            Kind::EIPPool => {
-                let $store = &$world.pools;
-                $do
-            }
-            Kind::EIP => {
-                let $store = &$world.eips;
-                $do
-            }
-            Kind::FIP => {
-                let $store = &$world.fips;
-                $do
-            }
-            Kind::DNAT => {
-                let $store = &$world.dnats;
-                $do
-            }
-            Kind::SNAT => {
-                let $store = &$world.snats;
-                $do
-            }
-            Kind::GatewayConfig => {
-                let $store = &$world.configs;
-                $do
-            }
-            Kind::RuleSlice => {
-                let $store = &$world.slices;
-                $do
-            }
-            Kind::GatewayInstance => {
-                let $store = &$world.reports;
-                $do
-            }
-            Kind::AddressClaim => {
-                let $store = &$world.claims;
-                $do
-            }
-            Kind::Lease => {
-                let $store = &$world.leases;
-                $do
-            }
-            Kind::Pod => {
-                let $store = &$world.pods;
-                $do
-            }
-            Kind::Node => {
-                let $store = &$world.nodes;
-                $do
-            }
-            Kind::Namespace => {
-                let $store = &$world.namespaces;
-                $do
-            }
-            Kind::Attachment => {
-                let $store = &$world.attachments;
-                $do
-            }
-            Kind::Child => match $child.and_then(|c: ChildKind| $world.children.get(&c)) {
-                Some($store) => $do,
-                None => $none,
-            },
-        }
-    };
-}
-
 impl World {
-    pub(super) fn put(&mut self, object: Object) {
-        every_kind!(self, object,
-            NATGateway: gateways, gateway_changed;
-            EIPPool: pools, pool_changed;
-            EIP: eips, eip_changed;
-            FIP: fips, fip_changed;
-            DNAT: dnats, dnat_changed;
-            SNAT: snats, snat_changed;
-            GatewayConfig: configs, config_changed;
-            RuleSlice: slices, slice_changed;
-            GatewayInstance: reports, report_changed;
-            AddressClaim: claims, claim_changed;
-            Lease: leases, lease_changed;
-            Pod: pods, pod_changed;
-            Node: nodes, node_changed;
-            Namespace: namespaces, namespace_changed;
-            Attachment: attachments, attachment_changed;
-        );
-    }
-
-    pub(super) fn remove(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key) {
-        macro_rules! gone {
-            ($store:ident, $changed:ident) => {
-                if let Some(old) = self.$store.take(key) {
-                    self.leave(kind, None, key, old.uid());
-                    self.$changed(key, Some(&old), None);
-                }
-            };
-        }
-        match kind {
-            Kind::NATGateway => gone!(gateways, gateway_changed),
-            Kind::EIPPool => gone!(pools, pool_changed),
-            Kind::EIP => gone!(eips, eip_changed),
-            Kind::FIP => gone!(fips, fip_changed),
-            Kind::DNAT => gone!(dnats, dnat_changed),
-            Kind::SNAT => gone!(snats, snat_changed),
-            Kind::GatewayConfig => gone!(configs, config_changed),
-            Kind::RuleSlice => gone!(slices, slice_changed),
-            Kind::GatewayInstance => gone!(reports, report_changed),
-            Kind::AddressClaim => gone!(claims, claim_changed),
-            Kind::Lease => gone!(leases, lease_changed),
-            Kind::Pod => gone!(pods, pod_changed),
-            Kind::Node => gone!(nodes, node_changed),
-            Kind::Namespace => gone!(namespaces, namespace_changed),
-            Kind::Attachment => gone!(attachments, attachment_changed),
-            Kind::Child => {
-                let old = child
-                    .and_then(|c| self.children.get_mut(&c))
-                    .and_then(|s| s.take(key));
-                if let Some(old) = old {
-                    self.leave(kind, child, key, old.uid());
-                    self.child_changed(key, Some(&old), None);
-                }
-            }
-        }
-    }
-
-    fn leave(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key, uid: Uid) {
-        self.forget_doubt(kind, key);
-        self.left.push(Left {
-            kind,
-            child,
-            key: key.clone(),
-            uid,
-        });
-    }
-
-    /// Another life of the name takes the place of the last.
-    fn replaced<T: Record>(&mut self, kind: Kind, key: &Key, old: Option<&T>, new: &T) {
-        if let Some(old) = old
-            && old.uid() != new.uid()
-        {
-            self.leave(kind, None, key, old.uid());
-        }
-    }
-
-    /// UID of the stored object of that name.
-    pub(crate) fn uid_of(&self, kind: Kind, child: Option<ChildKind>, key: &Key) -> Option<Uid> {
-        by_kind!(self, kind, child, store => store.get(key).map(Record::uid), None)
-    }
-
-    /// resourceVersion of the stored object of that name.
-    pub(crate) fn version_of(
-        &self,
-        kind: Kind,
-        child: Option<ChildKind>,
-        key: &Key,
-    ) -> Option<u64> {
-        by_kind!(self, kind, child, store => store.get(key).map(Record::version), None)
-    }
-
-    pub(super) fn keys_of(&self, kind: Kind) -> Vec<(Option<ChildKind>, Key)> {
-        if kind == Kind::Child {
-            return self
-                .children
-                .iter()
-                .flat_map(|(child, store)| store.iter().map(|(key, _)| (Some(*child), key.clone())))
-                .collect();
-        }
-        let child: Option<ChildKind> = None;
-        by_kind!(self, kind, child, store => store.iter().map(|(key, _)| (None, key.clone())).collect(), Vec::new())
-    }
-
     /// Marks everything: at the start, once all kinds are listed.
     pub(super) fn mark_everything(&mut self) {
         let mut marks: Vec<Subject> = Vec::new();
@@ -350,7 +154,12 @@ impl World {
         self.mark(Subject::Status(kind, key.clone()));
     }
 
-    fn gateway_changed(&mut self, key: &Key, old: Option<&NATGateway>, new: Option<&NATGateway>) {
+    pub(super) fn gateway_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&NATGateway>,
+        new: Option<&NATGateway>,
+    ) {
         if let Some(old) = old {
             for pool in pools_of(old) {
                 self.gateways_by_pool.remove(pool, key);
@@ -386,12 +195,12 @@ impl World {
         }
     }
 
-    fn pool_changed(&mut self, key: &Key, _: Option<&EIPPool>, _: Option<&EIPPool>) {
+    pub(super) fn pool_changed(&mut self, key: &Key, _: Option<&EIPPool>, _: Option<&EIPPool>) {
         self.mark(Subject::Pool(key.name.clone()));
         self.mark_object(Kind::EIPPool, key);
     }
 
-    fn eip_changed(&mut self, key: &Key, old: Option<&EIP>, new: Option<&EIP>) {
+    pub(super) fn eip_changed(&mut self, key: &Key, old: Option<&EIP>, new: Option<&EIP>) {
         if let Some(old) = old {
             let gateway = gateway_of(old);
             self.eips_by_gateway.remove(&gateway, key);
@@ -436,38 +245,50 @@ impl World {
         self.mark_object(kind, key);
     }
 
-    fn fip_changed(&mut self, key: &Key, old: Option<&FIP>, new: Option<&FIP>) {
+    pub(super) fn fip_changed(&mut self, key: &Key, old: Option<&FIP>, new: Option<&FIP>) {
         let eip = |o: Option<&FIP>| o.map(|o| sibling(key, &o.spec.eip.name));
         self.rule_changed(Kind::FIP, key, eip(old).as_slice(), eip(new).as_slice());
     }
 
-    fn dnat_changed(&mut self, key: &Key, old: Option<&DNAT>, new: Option<&DNAT>) {
+    pub(super) fn dnat_changed(&mut self, key: &Key, old: Option<&DNAT>, new: Option<&DNAT>) {
         let eip = |o: Option<&DNAT>| o.map(|o| sibling(key, &o.spec.eip.name));
         self.rule_changed(Kind::DNAT, key, eip(old).as_slice(), eip(new).as_slice());
     }
 
-    fn snat_changed(&mut self, key: &Key, old: Option<&SNAT>, new: Option<&SNAT>) {
+    pub(super) fn snat_changed(&mut self, key: &Key, old: Option<&SNAT>, new: Option<&SNAT>) {
         let eips = |o: Option<&SNAT>| o.map(eips_of).unwrap_or_default();
         self.rule_changed(Kind::SNAT, key, &eips(old), &eips(new));
     }
 
-    fn config_changed(
+    pub(super) fn config_changed(
         &mut self,
         key: &Key,
         old: Option<&GatewayConfig>,
         new: Option<&GatewayConfig>,
     ) {
-        if let Some(old) = old {
-            let site = Uid::new(&old.spec.gateway.uid);
-            self.configs_by_gateway.remove(&site, key);
-            self.mark(Subject::Site(site));
-        }
-        if let Some(new) = new {
-            let site = Uid::new(&new.spec.gateway.uid);
-            self.configs_by_gateway.insert(site.clone(), key.clone());
-            self.mark(Subject::Site(site));
-        }
+        let site = |h: &GatewayConfig| Uid::new(&h.spec.gateway.uid);
+        let sites = (old.map(site), new.map(site));
+        self.follow_site(|w| &mut w.configs_by_gateway, key, sites);
         self.mark_site_named(key);
+    }
+
+    /// Keeps a look-up by the gateway's UID, and marks the sites that something
+    /// left or came to, or changed in.
+    fn follow_site<V: Ord + Clone>(
+        &mut self,
+        index: impl Fn(&mut Self) -> &mut Index<Uid, V>,
+        value: &V,
+        (old, new): (Option<Uid>, Option<Uid>),
+    ) {
+        if let Some(site) = &old {
+            index(self).remove(site, value);
+        }
+        if let Some(site) = &new {
+            index(self).insert(site.clone(), value.clone());
+        }
+        for site in old.into_iter().chain(new) {
+            self.mark(Subject::Site(site));
+        }
     }
 
     /// Marks the gateway of that name: the name of its header or Lease may have
@@ -479,17 +300,14 @@ impl World {
         }
     }
 
-    fn slice_changed(&mut self, key: &Key, old: Option<&RuleSlice>, new: Option<&RuleSlice>) {
-        for (object, add) in [(old, false), (new, true)] {
-            let Some(object) = object else { continue };
-            let site = site_label(object);
-            if add {
-                self.slices_by_gateway.insert(site.clone(), key.clone());
-            } else {
-                self.slices_by_gateway.remove(&site, key);
-            }
-            self.mark(Subject::Site(site));
-        }
+    pub(super) fn slice_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&RuleSlice>,
+        new: Option<&RuleSlice>,
+    ) {
+        let sites = (old.map(site_label), new.map(site_label));
+        self.follow_site(|w| &mut w.slices_by_gateway, key, sites);
         if let (Some(old), None) = (old, new) {
             let site = site_label(old);
             let named = self.configs_by_gateway.of(&site).any(|header| {
@@ -507,7 +325,7 @@ impl World {
         }
     }
 
-    fn report_changed(
+    pub(super) fn report_changed(
         &mut self,
         key: &Key,
         old: Option<&GatewayInstance>,
@@ -519,22 +337,17 @@ impl World {
             self.succession
                 .instance_shown(&new.spec.pod_uid, &status.instance);
         }
-        for (object, add) in [(old, false), (new, true)] {
-            let Some(object) = object else { continue };
-            let site = Uid::new(&object.spec.gateway_uid);
-            let uplinks = |r: Option<&GatewayInstance>| {
-                r.and_then(|r| r.status.as_ref().map(|s| s.uplinks.clone()))
-            };
-            if uplinks(old) != uplinks(new) {
+        let uplinks = |r: Option<&GatewayInstance>| {
+            r.and_then(|r| r.status.as_ref().map(|s| s.uplinks.clone()))
+        };
+        let site = |r: &GatewayInstance| Uid::new(&r.spec.gateway_uid);
+        if uplinks(old) != uplinks(new) {
+            for site in old.iter().chain(&new).map(|r| site(r)) {
                 self.mark_pools_of(&site);
             }
-            if add {
-                self.reports_by_gateway.insert(site.clone(), key.clone());
-            } else {
-                self.reports_by_gateway.remove(&site, key);
-            }
-            self.mark(Subject::Site(site));
         }
+        let sites = (old.map(site), new.map(site));
+        self.follow_site(|w| &mut w.reports_by_gateway, key, sites);
         if new.is_none() {
             self.forget_lives();
         }
@@ -553,7 +366,12 @@ impl World {
         }
     }
 
-    fn claim_changed(&mut self, key: &Key, old: Option<&AddressClaim>, new: Option<&AddressClaim>) {
+    pub(super) fn claim_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&AddressClaim>,
+        new: Option<&AddressClaim>,
+    ) {
         for (claim, add) in [(old, false), (new, true)] {
             let Some(claim) = claim else { continue };
             let (uid, name) = (Uid::new(&claim.spec.owner.uid), key.name.clone());
@@ -602,17 +420,15 @@ impl World {
         self.mark(Subject::Claim(key.name.clone()));
     }
 
-    fn lease_changed(&mut self, key: &Key, old: Option<&LeaseFacts>, new: Option<&LeaseFacts>) {
-        for (lease, add) in [(old, false), (new, true)] {
-            let Some(lease) = lease else { continue };
-            let site = lease.gateway_uid.clone();
-            if add {
-                self.leases_by_gateway.insert(site.clone(), key.clone());
-            } else {
-                self.leases_by_gateway.remove(&site, key);
-            }
-            self.mark(Subject::Site(site));
-        }
+    pub(super) fn lease_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&LeaseFacts>,
+        new: Option<&LeaseFacts>,
+    ) {
+        let site = |l: &LeaseFacts| l.gateway_uid.clone();
+        let sites = (old.map(site), new.map(site));
+        self.follow_site(|w| &mut w.leases_by_gateway, key, sites);
         let gateway = key
             .name
             .strip_prefix(sluice_crds::names::CHILD_PREFIX)
@@ -620,23 +436,26 @@ impl World {
         self.mark_site_named(&sibling(key, gateway));
     }
 
-    fn pod_changed(&mut self, key: &Key, old: Option<&PodFacts>, new: Option<&PodFacts>) {
-        for (pod, add) in [(old, false), (new, true)] {
-            let Some(pod) = pod else { continue };
-            let site = pod.gateway_uid.clone();
-            if add {
-                self.pods_by_gateway.insert(site.clone(), key.clone());
-            } else {
-                self.pods_by_gateway.remove(&site, key);
-            }
-            self.mark(Subject::Site(site));
-        }
+    pub(super) fn pod_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&PodFacts>,
+        new: Option<&PodFacts>,
+    ) {
+        let site = |p: &PodFacts| p.gateway_uid.clone();
+        let sites = (old.map(site), new.map(site));
+        self.follow_site(|w| &mut w.pods_by_gateway, key, sites);
         if new.is_none() {
             self.forget_lives();
         }
     }
 
-    fn node_changed(&mut self, key: &Key, _: Option<&NodeFacts>, new: Option<&NodeFacts>) {
+    pub(super) fn node_changed(
+        &mut self,
+        key: &Key,
+        _: Option<&NodeFacts>,
+        new: Option<&NodeFacts>,
+    ) {
         if let Some(new) = new {
             self.succession.boot_shown(&new.name, &new.boot_id);
         } else {
@@ -658,7 +477,7 @@ impl World {
         }
     }
 
-    fn namespace_changed(
+    pub(super) fn namespace_changed(
         &mut self,
         key: &Key,
         _: Option<&NamespaceFacts>,
@@ -689,7 +508,7 @@ impl World {
         }
     }
 
-    fn attachment_changed(
+    pub(super) fn attachment_changed(
         &mut self,
         key: &Key,
         _: Option<&AttachmentFacts>,
@@ -711,17 +530,19 @@ impl World {
         }
     }
 
-    fn child_changed(&mut self, key: &Key, old: Option<&ChildFacts>, new: Option<&ChildFacts>) {
-        for (child, add) in [(old, false), (new, true)] {
-            let Some(child) = child else { continue };
-            let (site, value) = (child.gateway_uid.clone(), (child.kind, key.clone()));
-            if add {
-                self.children_by_gateway.insert(site.clone(), value);
-            } else {
-                self.children_by_gateway.remove(&site, &value);
-            }
-            self.mark(Subject::Site(site));
-        }
+    pub(super) fn child_changed(
+        &mut self,
+        key: &Key,
+        old: Option<&ChildFacts>,
+        new: Option<&ChildFacts>,
+    ) {
+        let Some(kind) = old.or(new).map(|c| c.kind) else {
+            return;
+        };
+        let site = |c: &ChildFacts| c.gateway_uid.clone();
+        let sites = (old.map(site), new.map(site));
+        let value = (kind, key.clone());
+        self.follow_site(|w| &mut w.children_by_gateway, &value, sites);
         let gateway = key
             .name
             .strip_prefix(sluice_crds::names::CHILD_PREFIX)
