@@ -20,6 +20,7 @@ use crate::identity::Uid;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EipView {
     pub uid: Uid,
+    /// The generation of what it asks, which its entries carry.
     pub generation: i64,
     pub created_secs: i64,
     /// Whether it is being deleted.
@@ -63,7 +64,7 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &EIP) -> EipView {
     let gateway = gateway_of(eip);
     let mut view = EipView {
         uid: eip.uid(),
-        generation: eip.generation(),
+        generation: eip.asked_generation(),
         created_secs: eip.created_secs(),
         deleting: eip.deleting(),
         verdict: Verdict::accepted(),

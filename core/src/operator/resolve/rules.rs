@@ -37,6 +37,7 @@ pub(crate) enum Ask {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RuleView {
     pub uid: Uid,
+    /// The generation of what it asks, which its entries carry.
     pub generation: i64,
     pub created_secs: i64,
     pub age: Age,
@@ -81,7 +82,7 @@ fn raw<T: Meta + Record>(kind: Kind, rule: &T, eip: &Key, ask: Resolved<Ask>) ->
         finalized: rule.finalizers().iter().any(|f| f == FINALIZER_PROGRAMMED),
         view: RuleView {
             uid: rule.uid(),
-            generation: rule.generation(),
+            generation: rule.asked_generation(),
             created_secs: rule.created_secs(),
             age: (rule.created_secs(), key.namespace, key.name, kind),
             deleting: rule.deleting(),

@@ -35,6 +35,14 @@ pub(crate) trait Meta {
         self.meta().generation.unwrap_or_default()
     }
 
+    /// The generation of what is asked: `metadata.generation` without the step
+    /// that a deletion adds to it (`rest.BeforeDelete` of the API server), so
+    /// that what waits for its deletion need not be programmed anew.
+    fn asked_generation(&self) -> i64 {
+        let deleting = i64::from(self.deleting());
+        self.generation().saturating_sub(deleting)
+    }
+
     /// Whether `metadata.deletionTimestamp` is set.
     fn deleting(&self) -> bool {
         self.meta().deletion_timestamp.is_some()
