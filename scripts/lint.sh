@@ -12,6 +12,11 @@ step "documentation links"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 step "shell scripts"
 for f in scripts/*.sh .ci/run; do bash -n "$f"; done
+step "fault patches"
+for f in e2e/faults/*.patch; do
+  git apply --check "$f" ||
+    { echo "lint: $f does not apply any more: make it anew" >&2; exit 1; }
+done
 step "dependencies"
 scripts/deny.sh
 step "clean"

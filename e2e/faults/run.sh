@@ -23,7 +23,8 @@ for name in "${names[@]}"; do
   mkdir -p "$tree/target" "$work"
   git ls-files -z | xargs -0 cp --parents -p -t "$tree"
   ln -s "$root/target/lab-bin" "$tree/target/lab-bin"
-  patch -d "$tree" -p1 --quiet < "e2e/faults/$name.patch"
+  # The copy is no repository, and must not be taken for a part of this one.
+  (cd "$tree" && GIT_CEILING_DIRECTORIES=$work git apply "$root/e2e/faults/$name.patch")
   log=$work/$name.log
   echo "fault $name: build"
   (cd "$tree" && cargo build --quiet --workspace --bins && cargo test --quiet --no-run -p sluice-e2e --test e2e)
