@@ -2,7 +2,7 @@
 //! cluster do, `out.yaml` what comes of each step once nothing moves any more:
 //! statuses, claims, and what the gateways' kernels shall have.
 //!
-//! `UPDATE=1 cargo test -p sluice-core scenarios` writes the outputs anew; what
+//! `BLESS=1 cargo test -p sluice-core scenarios` writes the outputs anew; what
 //! has changed is then to be read in the diff.
 #![allow(
     clippy::disallowed_methods,
@@ -329,7 +329,7 @@ fn play(scenario: &Scenario) -> Vec<Outcome> {
 
 #[test]
 fn scenarios() {
-    let update = std::env::var("UPDATE").is_ok_and(|v| v == "1");
+    let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = Vec::new();
     let mut played = 0;
     let mut names: Vec<_> = std::fs::read_dir(root())
@@ -353,7 +353,7 @@ fn scenarios() {
         let got = serde_saphyr::to_string(&play(&scenario)).unwrap();
         let path = directory.join("out.yaml");
         played += 1;
-        if update {
+        if bless {
             std::fs::write(&path, &got).unwrap();
             continue;
         }
