@@ -41,12 +41,12 @@ pub async fn measure(lab: &Lab, report: &mut Report) -> Result<()> {
     let board = Board::watch(&client);
     board.wait("NATGateway", 1, PATIENCE).await?;
     one_at_a_time(&client, &board, report).await?;
-    let writes = bulk(lab, &client, &board, report).await?;
+    bulk(lab, &client, &board, report).await?;
     memory(lab, &client, report).await?;
     recover(lab, &client, &board, report).await?;
     idle(lab, &client, report).await?;
     remove(&client, &board).await?;
-    concurrent(&client, &board, report, writes).await
+    concurrent(lab, &client, &board, report).await
 }
 
 /// A pool for thousands of addresses and a gateway; the pool's next hop is the
@@ -140,9 +140,8 @@ async fn one_at_a_time(client: &Client, board: &Board, report: &mut Report) -> R
     remove(client, board).await
 }
 
-/// 1,000 EIPs and 1,000 FIPs, dual stack, by one `kubectl apply`. Returns how
-/// many writes that cost.
-async fn bulk(lab: &Lab, client: &Client, board: &Board, report: &mut Report) -> Result<usize> {
+/// 1,000 EIPs and 1,000 FIPs, dual stack, by one `kubectl apply`.
+async fn bulk(lab: &Lab, client: &Client, board: &Board, report: &mut Report) -> Result<()> {
     println!("bench: {PAIRS} EIPs and {PAIRS} FIPs, dual stack, by kubectl apply");
     let text: String = (0..PAIRS)
         .flat_map(|i| [eip(&format!("b-{i}")), fip(&format!("b-{i}"), i)])
@@ -155,7 +154,7 @@ async fn bulk(lab: &Lab, client: &Client, board: &Board, report: &mut Report) ->
     board.wait("EIP", PAIRS, PATIENCE).await?;
     board.wait("FIP", PAIRS, PATIENCE).await?;
     let after = Instant::now().duration_since(applied).as_secs_f64();
-    let writes = usize::try_from(newest(client).await?.saturating_sub(before)).unwrap_or(0);
+    let writes = writes_since(client, before).await?;
     report.add(Figure::new(
         "apply_1000_s",
         "s",
@@ -191,18 +190,15 @@ async fn bulk(lab: &Lab, client: &Client, board: &Board, report: &mut Report) ->
         &[versions.iter().sum::<f64>() / versions.len().max(1) as f64],
         "the same, the mean",
     ));
-    Ok(writes)
+    Ok(())
 }
 
-/// The same by 16 clients, beside as many bare writes by 16 clients.
-async fn concurrent(
-    client: &Client,
-    board: &Board,
-    report: &mut Report,
-    writes: usize,
-) -> Result<()> {
-    println!("bench: the same by {CLIENTS} clients, beside {writes} bare writes");
+/// The same by 16 clients, beside as many bare writes by 16 clients: of
+/// ConfigMaps, and of EIPs while no operator looks.
+async fn concurrent(lab: &Lab, client: &Client, board: &Board, report: &mut Report) -> Result<()> {
+    println!("bench: the same by {CLIENTS} clients");
     let (eips, fips) = apis(client);
+    let before = newest(client).await?;
     let start = Instant::now();
     let made: Vec<Result<()>> = stream::iter(0..PAIRS)
         .map(|i| {
@@ -219,7 +215,9 @@ async fn concurrent(
     board.wait("EIP", PAIRS, PATIENCE).await?;
     board.wait("FIP", PAIRS, PATIENCE).await?;
     let ours = start.elapsed().as_secs_f64();
+    let writes = writes_since(client, before).await?;
     remove(client, board).await?;
+    println!("bench: {writes} bare writes by {CLIENTS} clients");
     let bare = bare_writes(client, writes).await?;
     report.add(
         Figure::new(
@@ -228,9 +226,67 @@ async fn concurrent(
             &[ours],
             "16 clients create 1,000 pairs: first request to all Ready",
         )
-        .beside("as many bare writes by 16 clients", &[bare]),
+        .beside("as many bare writes of ConfigMaps by 16 clients", &[bare]),
+    );
+    let own = bare_eip_writes(lab, client, writes).await?;
+    report.add(
+        Figure::new(
+            "ready_1000_vs_eip_writes",
+            "s",
+            &[ours],
+            "the same, beside writes that the API server validates as it does ours",
+        )
+        .beside(
+            "as many bare writes of EIPs by 16 clients, no operator",
+            &[own],
+        ),
     );
     Ok(())
+}
+
+/// Creates EIPs and writes their status, `writes` writes in all, while no
+/// operator runs.
+async fn bare_eip_writes(lab: &Lab, client: &Client, writes: usize) -> Result<f64> {
+    for words in [
+        "-n sluice-system scale deployment --all --replicas=0",
+        "-n sluice-system wait pod --all --for=delete --timeout=60s",
+    ] {
+        let mut kubectl = lab.kubectl();
+        tokio::task::block_in_place(|| {
+            crate::command::run(kubectl.args(words.split_whitespace()))
+        })?;
+    }
+    let (eips, _) = apis(client);
+    let objects = (writes / 4).max(1);
+    let text = "x".repeat(200);
+    let condition = |status: &str, n: usize| {
+        let of = |kind: &str| {
+            json!({"type": kind, "status": status, "reason": "Bench", "observedGeneration": 1,
+                "message": format!("{n}{text}"), "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        json!({"status": {"conditions": [of("Accepted"), of("Programmed"), of("Ready")]}})
+    };
+    let start = Instant::now();
+    let results: Vec<Result<()>> = stream::iter(0..objects)
+        .map(|i| {
+            let (eips, name, condition) = (eips.clone(), format!("bare-{i}"), &condition);
+            async move {
+                create(&eips, eip(&name)).await?;
+                for (n, status) in ["False", "Unknown", "True"].into_iter().enumerate() {
+                    let patch = Patch::Merge(condition(status, n));
+                    eips.patch_status(&name, &PatchParams::default(), &patch)
+                        .await
+                        .doing(|| "patch the status of an EIP".into())?;
+                }
+                Ok(())
+            }
+        })
+        .buffer_unordered(CLIENTS)
+        .collect()
+        .await;
+    let took = start.elapsed().as_secs_f64();
+    results.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(took)
 }
 
 /// Creates and patches ConfigMaps of an EIP's size, `writes` writes in all.
@@ -490,6 +546,12 @@ where
         .await
         .doing(|| "create an object".into())?;
     Ok(())
+}
+
+/// Writes of every kind since the API server's newest resourceVersion was `before`.
+async fn writes_since(client: &Client, before: u64) -> Result<usize> {
+    let writes = newest(client).await?.saturating_sub(before);
+    Ok(usize::try_from(writes).unwrap_or(0))
 }
 
 /// The API server's newest resourceVersion: it counts every write of every kind.
