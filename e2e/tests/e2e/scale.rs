@@ -16,8 +16,8 @@ use crate::stage::Stage;
 
 pub const SCENARIOS: &[Scenario] = &[Scenario {
     name: "a_thousand_eips_and_fips_by_kubectl_apply_become_ready",
-    secs: 240,
-    full: false,
+    secs: 600,
+    full: true,
     run: thousand,
 }];
 
