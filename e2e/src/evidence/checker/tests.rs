@@ -462,6 +462,18 @@ fn losses_count_only_while_traffic_is_promised() {
 }
 
 #[test]
+fn what_is_on_its_way_when_harm_is_done_may_be_lost() {
+    // Requests wait for an answer for 700 ms; a window that the product ends
+    // itself promises every answer, one that a test ends only what had its time.
+    let lost_before = |ms| Script::default().ready().wait(2000).loss("EIP/n/web", ms);
+    let harmed = |ms| lost_before(ms).fault(Harm::Holder).broken();
+    assert_eq!(harmed(600), NONE);
+    assert_eq!(harmed(900), ["traffic"]);
+    let told = lost_before(600).eip("False", "HolderChanged", None);
+    assert_eq!(told.broken(), ["traffic"]);
+}
+
+#[test]
 fn after_a_fault_only_another_holder_promises_anew() {
     let stale =
         Script::default()

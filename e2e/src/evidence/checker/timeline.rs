@@ -139,6 +139,11 @@ impl<'a> Timeline<'a> {
         out
     }
 
+    /// Whether a mark was made just then.
+    pub fn is_mark(&self, at_us: u64) -> bool {
+        self.marks.iter().any(|(at, _)| *at == at_us)
+    }
+
     /// Who held any gateway when the clock showed `at_us`.
     pub fn holders_when(&self, at_us: u64) -> Vec<Pair> {
         let mut now: BTreeMap<&(String, String), Option<&Pair>> = BTreeMap::new();

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::Violation;
 use super::timeline::{Life, Pair, Timeline, Version, condition, str_at};
 use crate::evidence::history::{Harm, Mark};
-use crate::evidence::prober::INTERVAL_US;
+use crate::evidence::prober::{INTERVAL_US, PATIENCE_US};
 
-/// A run of losses this long inside a window breaks the rule: two requests may
-/// be lost by the observer's own queues.
-const TOLERATED_US: u64 = 2 * INTERVAL_US;
+/// So many requests in a row may be lost by the observer's own queues.
+const TOLERATED: u64 = 2;
+/// A longer run of losses breaks the rule when it lasts this long in a window.
+const TOLERATED_US: u64 = TOLERATED * INTERVAL_US;
 /// The same for datagrams to a pod, whose echo program may have to wait for a
 /// processor; pings of the same address, which its kernel answers, do not.
 const TOLERATED_ECHO_US: u64 = 25 * INTERVAL_US;
@@ -39,14 +40,20 @@ pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
         let own = promised(timeline, &life, &versions);
         windows.push((life, intersect(&own, &eip)));
     }
-    for loss in &timeline.losses {
+    for loss in timeline.losses.iter().filter(|loss| loss.lost > TOLERATED) {
         let own = windows
             .iter()
             .filter(|(life, _)| life.text() == loss.object);
         for (from, to) in own.flat_map(|(_, windows)| windows) {
+            // What is on its way when a test does harm may never be answered.
+            let flight = if timeline.is_mark(*to) {
+                PATIENCE_US
+            } else {
+                INTERVAL_US
+            };
             let (first, last) = (
                 loss.from_us.max(*from),
-                loss.to_us.min(to.saturating_sub(INTERVAL_US)),
+                loss.to_us.min(to.saturating_sub(flight)),
             );
             let tolerated = if loss.object.starts_with("FIP/") {
                 TOLERATED_ECHO_US
