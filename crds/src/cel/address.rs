@@ -233,6 +233,14 @@ pub(crate) fn router_is_neighbour() -> Rule {
     )
 }
 
+/// `lan`: eth0 has the pod's addresses and takes no others.
+pub(crate) fn addresses_of_attachment() -> Rule {
+    fixed(
+        "has(self.networkAttachment) || !has(self.addresses)",
+        "lan.addresses: without lan.networkAttachment the inside network is eth0, which has the pod's addresses: remove lan.addresses, or name the attachment",
+    )
+}
+
 /// `lan`: no subnet has two routes.
 pub(crate) fn one_route_each() -> Rule {
     fixed(

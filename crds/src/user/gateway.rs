@@ -57,7 +57,8 @@ pub struct NATGatewaySpec {
         validation = cel::uplink_pools()
     )]
     pub uplinks: Vec<Uplink>,
-    /// The inside network. Default: the pod's own interface eth0. Mutable.
+    /// The inside network. Default: the pod's own interface eth0, and inside
+    /// hosts by its default next hop. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lan: Option<Lan>,
     /// Namespaces whose EIPs the gateway serves. Default `Same`. Mutable.
@@ -142,23 +143,28 @@ pub struct UplinkAddress {
     validation = cel::route_in_one_family(),
     validation = cel::router_before_subnet(),
     validation = cel::router_is_neighbour(),
-    validation = cel::one_route_each()
+    validation = cel::one_route_each(),
+    validation = cel::addresses_of_attachment()
 )]
 pub struct Lan {
     /// NetworkAttachmentDefinition of the inside network: `namespace/name`, or
-    /// `name` in the gateway's namespace. Mutable: a change replaces the pod.
+    /// `name` in the gateway's namespace. Default: none, the inside network is
+    /// the pod's own interface eth0. Mutable: a change replaces the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 317))]
     #[x_kube(validation = cel::attachment("lan.networkAttachment"))]
-    pub network_attachment: String,
-    /// Interface name in the pod, up to 15 characters, not `eth0` and not that
-    /// of an uplink. Default `lan0`. Mutable: a change replaces the pod.
+    pub network_attachment: Option<String>,
+    /// Interface name of the attachment in the pod, up to 15 characters, not
+    /// `eth0` and not that of an uplink. Default `lan0`. Mutable: a change
+    /// replaces the pod.
     #[serde(default = "default_lan_interface")]
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = cel::interface_name("lan.interface"))]
     pub interface: String,
     /// The pods' next hop, with the inside network's prefix length, at most one
     /// per family: `10.244.0.254/16`. Default: the gateway address of the
-    /// attachment's IPAM. Mutable: a change breaks open connections.
+    /// attachment's IPAM. Not with eth0, whose address is the pod's. Mutable: a
+    /// change breaks open connections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2), inner(length(max = 64)))]
     #[x_kube(
@@ -166,7 +172,8 @@ pub struct Lan {
         validation = cel::at_most_one_per_family("lan.addresses")
     )]
     pub addresses: Vec<String>,
-    /// Inside subnets behind a router, up to 64. Default: none. Mutable.
+    /// Inside subnets behind a router, up to 64. Default: none; on eth0, what
+    /// has no route here goes to eth0's own default next hop. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub routes: Vec<LanRoute>,

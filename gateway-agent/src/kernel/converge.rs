@@ -72,7 +72,7 @@ impl Network {
         options: &KernelOptions,
         seen: &Observed,
     ) -> Result<usize, KernelError> {
-        let wanted = routing(settings, addresses, &seen.links, holding);
+        let wanted = routing(settings, addresses, &seen.links, &seen.defaults, holding);
         let mut requests = Vec::new();
         let proxies = seen.proxies.difference(&wanted.proxies);
         requests.extend(proxies.map(|proxy| proxy.remove()));
@@ -129,7 +129,7 @@ impl Network {
         holding: bool,
         seen: &Observed,
     ) -> Result<Outcome, KernelError> {
-        let wanted = routing(settings, addresses, &seen.links, holding);
+        let wanted = routing(settings, addresses, &seen.links, &seen.defaults, holding);
         let mut outcome = Outcome {
             changed: self.converge_settings(settings, seen)?,
             ..Outcome::default()

@@ -42,11 +42,13 @@ pub struct Routing {
 }
 
 /// Works out what the kernel must hold. What would stand on an interface that is absent or
-/// down is left out: the kernel could not hold it.
+/// down is left out: the kernel could not hold it. `defaults` are the default routes of the
+/// main table: inside hosts are behind them where the LAN is the pod's own interface.
 pub fn routing(
     settings: &Settings,
     addresses: &BTreeMap<IpAddr, usize>,
     links: &[Link],
+    defaults: &[Route],
     holding: bool,
 ) -> Routing {
     let device = |name: &str| links.iter().find(|link| link.name == name && link.up);
@@ -61,6 +63,9 @@ pub fn routing(
     }
     if let Some(lan) = device(&settings.lan) {
         routing.lan(settings, lan.index, holding);
+        if settings.lan_addresses.is_empty() {
+            routing.lan_defaults(lan.index, defaults);
+        }
     }
     for uplink in &settings.uplinks {
         routing.uplink(&settings.lan, uplink, device(&uplink.interface));
@@ -96,6 +101,25 @@ impl Routing {
         }
     }
 
+    /// The pod's own interface has no subnet of the LAN's: its default next hop knows the
+    /// way to all that the settings have no route to.
+    fn lan_defaults(&mut self, device: u32, defaults: &[Route]) {
+        for v4 in [true, false] {
+            let all = everything(v4);
+            let own = defaults.iter().filter(|route| route.to == all);
+            let ways = own.filter_map(|route| match &route.hop {
+                Hop::Link {
+                    device: on, via, ..
+                } if *on == device => Some((route.metric, *via)),
+                _ => None,
+            });
+            if let Some((_, via)) = ways.min() {
+                // Its own route may lie outside every subnet of the interface.
+                self.link_route(LAN_TABLE, all, device, via, via.is_some_and(is_global));
+            }
+        }
+    }
+
     fn uplink(&mut self, lan: &str, uplink: &Uplink, link: Option<&Link>) {
         let table = UPLINK_TABLE + u32::from(uplink.number);
         let mark = Some((u32::from(uplink.number), UPLINK_MASK));
@@ -119,13 +143,12 @@ impl Routing {
                 continue;
             };
             let near = uplink.subnets.iter().any(|(net, _)| net.contains(&gateway));
-            let link_local = matches!(gateway, IpAddr::V6(g) if g.is_unicast_link_local());
             self.link_route(
                 table,
                 everything(v4),
                 link.index,
                 Some(gateway),
-                !near && !link_local,
+                !near && is_global(gateway),
             );
         }
     }
@@ -161,6 +184,11 @@ impl Routing {
             table,
         });
     }
+}
+
+/// IPv6 link-local next hops are on the link in any case.
+fn is_global(address: IpAddr) -> bool {
+    !matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 fn everything(v4: bool) -> IpNet {

@@ -131,7 +131,7 @@ fn networks(gateway: &NATGateway) -> Value {
         .spec
         .lan
         .iter()
-        .map(|lan| (&lan.network_attachment, &lan.interface));
+        .filter_map(|lan| Some((lan.network_attachment.as_ref()?, &lan.interface)));
     let uplinks = gateway
         .spec
         .uplinks

@@ -58,17 +58,7 @@ pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
         lan: Vec::new(),
         settings: None,
     };
-    let lan = match &gateway.spec.lan {
-        None => Ok((
-            ConfigLan {
-                interface: "eth0".to_owned(),
-                addresses: Vec::new(),
-                routes: Vec::new(),
-            },
-            Vec::new(),
-        )),
-        Some(lan) => resolve_lan(world, &key, lan),
-    };
+    let lan = resolve_lan(world, &key, gateway.spec.lan.as_ref());
     let uplinks = resolve_uplinks(world, gateway, &key);
     match (lan, uplinks) {
         (Ok((lan, addresses)), (uplinks, problem)) => {
@@ -87,13 +77,42 @@ pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
     view
 }
 
-fn resolve_lan(world: &World, key: &Key, lan: &Lan) -> Resolved<(ConfigLan, Vec<LanAddress>)> {
-    let attachment = attachment_key(&lan.network_attachment, &key.namespace);
+/// The inside network, and the addresses on it that the gateway claims.
+fn resolve_lan(
+    world: &World,
+    key: &Key,
+    lan: Option<&Lan>,
+) -> Resolved<(ConfigLan, Vec<LanAddress>)> {
+    let routes = lan.map_or(Ok(Vec::new()), resolve_routes)?;
+    let Some((lan, text)) = lan.and_then(|lan| Some((lan, lan.network_attachment.as_ref()?)))
+    else {
+        let own = ConfigLan {
+            interface: "eth0".to_owned(),
+            addresses: Vec::new(),
+            routes,
+        };
+        return Ok((own, Vec::new()));
+    };
+    let (addresses, claims) = resolve_next_hops(world, &attachment_key(text, &key.namespace), lan)?;
+    let attached = ConfigLan {
+        interface: lan.interface.clone(),
+        addresses,
+        routes,
+    };
+    Ok((attached, claims))
+}
+
+/// The inside hosts' next hops on an attachment.
+fn resolve_next_hops(
+    world: &World,
+    attachment: &Key,
+    lan: &Lan,
+) -> Resolved<(Vec<String>, Vec<LanAddress>)> {
     let named = format!(
         "NetworkAttachmentDefinition {}/{}",
         attachment.namespace, attachment.name
     );
-    let Some(facts) = world.attachments.get(&attachment) else {
+    let Some(facts) = world.attachments.get(attachment) else {
         return refuse(
             Reason::AttachmentNotFound,
             format!(
@@ -136,6 +155,10 @@ fn resolve_lan(world: &World, key: &Key, lan: &Lan) -> Resolved<(ConfigLan, Vec<
             address: parsed.address(),
         });
     }
+    Ok((addresses, claims))
+}
+
+fn resolve_routes(lan: &Lan) -> Resolved<Vec<ConfigRoute>> {
     let mut routes = Vec::new();
     for (i, route) in lan.routes.iter().enumerate() {
         let invalid = |field: &str, e: &dyn std::fmt::Display| {
@@ -151,14 +174,7 @@ fn resolve_lan(world: &World, key: &Key, lan: &Lan) -> Resolved<(ConfigLan, Vec<
             via: via.to_string(),
         });
     }
-    Ok((
-        ConfigLan {
-            interface: lan.interface.clone(),
-            addresses,
-            routes,
-        },
-        claims,
-    ))
+    Ok(routes)
 }
 
 /// The uplinks with the subnets of the pools that exist and may be used, and

@@ -24,7 +24,7 @@ impl Network {
         holding: bool,
     ) -> Result<Inspection, KernelError> {
         let seen = self.observe()?;
-        let wanted = routing(settings, addresses, &seen.links, holding);
+        let wanted = routing(settings, addresses, &seen.links, &seen.defaults, holding);
         let mut inspection = Inspection::default();
         let missing = wanted.routes.difference(&seen.routes);
         inspection.missing(missing.map(ToString::to_string));

@@ -13,6 +13,8 @@ pub struct Observed {
     pub(super) links: Vec<Link>,
     pub(super) addresses: Vec<Address>,
     pub(super) routes: BTreeSet<Route>,
+    /// Default routes of the main table, which others made.
+    pub(super) defaults: Vec<Route>,
     pub(super) rules: BTreeSet<Rule>,
     pub(super) proxies: BTreeSet<Proxy>,
     pub(super) delays: BTreeMap<u32, u64>,
@@ -49,6 +51,7 @@ impl Network {
             links: rtnl.links().map_err(system("list interfaces"))?,
             addresses: rtnl.addresses().map_err(system("list addresses"))?,
             routes: into_set(rtnl.routes().map_err(system("list routes"))?),
+            defaults: rtnl.defaults().map_err(system("list default routes"))?,
             rules: into_set(rtnl.rules().map_err(system("list routing rules"))?),
             proxies: into_set(rtnl.proxies().map_err(system("list proxies"))?),
             delays: rtnl

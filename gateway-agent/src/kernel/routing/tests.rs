@@ -53,7 +53,7 @@ fn routes(routing: &Routing) -> Vec<String> {
 
 #[test]
 fn a_holder_has_routes_rules_addresses_and_proxies() {
-    let routing = routing(&settings(), &addresses(), &links(true), true);
+    let routing = routing(&settings(), &addresses(), &links(true), &[], true);
     assert_eq!(
         routes(&routing),
         [
@@ -82,8 +82,8 @@ fn a_holder_has_routes_rules_addresses_and_proxies() {
 
 #[test]
 fn a_standby_has_routes_and_rules_and_answers_for_nothing() {
-    let holder = routing(&settings(), &addresses(), &links(true), true);
-    let standby = routing(&settings(), &addresses(), &links(true), false);
+    let holder = routing(&settings(), &addresses(), &links(true), &[], true);
+    let standby = routing(&settings(), &addresses(), &links(true), &[], false);
     assert_eq!(
         (&standby.routes, &standby.rules),
         (&holder.routes, &holder.rules)
@@ -96,7 +96,7 @@ fn a_standby_has_routes_and_rules_and_answers_for_nothing() {
 fn without_its_interface_an_uplink_is_unreachable_and_nothing_else() {
     let gone: &[Link] = &[Link::plain(5, "lan0", true)];
     for links in [&links(false)[..], gone] {
-        let routing = routing(&settings(), &addresses(), links, true);
+        let routing = routing(&settings(), &addresses(), links, &[], true);
         let uplink = routing.routes.iter().filter(|route| route.table == 103);
         assert!(uplink.clone().all(|route| route.hop == Hop::Unreachable));
         assert_eq!(uplink.count(), 2);
@@ -111,7 +111,7 @@ fn without_its_interface_an_uplink_is_unreachable_and_nothing_else() {
 
 #[test]
 fn only_a_next_hop_outside_the_subnets_is_onlink() {
-    let routing = routing(&settings(), &addresses(), &links(true), true);
+    let routing = routing(&settings(), &addresses(), &links(true), &[], true);
     let onlink = |via: &str| {
         let via: IpAddr = via.parse().unwrap();
         routing.routes.iter().find_map(|route| match route.hop {
@@ -131,7 +131,7 @@ fn only_a_next_hop_outside_the_subnets_is_onlink() {
 
 #[test]
 fn marks_choose_the_table_of_the_lan_or_the_uplink() {
-    let routing = routing(&settings(), &addresses(), &links(true), true);
+    let routing = routing(&settings(), &addresses(), &links(true), &[], true);
     let rules: Vec<String> = routing.rules.iter().map(ToString::to_string).collect();
     for wanted in [
         "IPv4 rule 100 iif lo fwmark 0xfe/0xff lookup 90",
@@ -146,4 +146,38 @@ fn marks_choose_the_table_of_the_lan_or_the_uplink() {
             "{wanted}: {rules:#?}"
         );
     }
+}
+
+#[test]
+fn inside_hosts_on_the_pods_own_interface_are_behind_its_default_routes() {
+    let mut settings = settings();
+    settings.lan_addresses.clear();
+    settings.lan_routes.truncate(1);
+    let default = |to: &str, device, via: &str, metric| Route {
+        table: 254,
+        to: to.parse().unwrap(),
+        hop: Hop::Link {
+            device,
+            via: Some(via.parse().unwrap()),
+            onlink: false,
+        },
+        metric,
+    };
+    let defaults = [
+        default("0.0.0.0/0", 6, "192.0.2.1", 0),
+        default("0.0.0.0/0", 5, "10.250.0.2", 9),
+        default("0.0.0.0/0", 5, "10.250.0.1", 3),
+        default("::/0", 5, "fe80::1", 0),
+    ];
+    let wanted = routing(&settings, &addresses(), &links(true), &defaults, true);
+    let mut all = routes(&wanted);
+    all.retain(|route| route.ends_with("interface 5 in table 90"));
+    assert_eq!(
+        all,
+        [
+            "route 0.0.0.0/0 via 10.250.0.1 on interface 5 in table 90",
+            "route 10.99.0.0/16 via 10.244.0.1 on interface 5 in table 90",
+            "route ::/0 via fe80::1 on interface 5 in table 90",
+        ]
+    );
 }

@@ -27,6 +27,8 @@ const SCOPE_LINK: u8 = 253;
 const SCOPE_HOST: u8 = 254;
 /// `RTNH_F_ONLINK`: the next hop is on the link whatever the routes say.
 const RTNH_F_ONLINK: u32 = 4;
+/// `RT_TABLE_MAIN`.
+const TABLE_MAIN: u32 = 254;
 /// `RT_TABLE_LOCAL`.
 const TABLE_LOCAL: u32 = 255;
 /// Bytes of `struct rtmsg`.
@@ -129,8 +131,19 @@ impl Route {
     }
 
     /// Reads `RTM_NEWROUTE`; `None` for routes that are not ours or not of a known kind.
+    fn read_ours(kind: u16, body: &[u8]) -> Option<Self> {
+        Self::read(kind, body).filter(|_| byte(body, 5) == PROTOCOL)
+    }
+
+    /// Reads `RTM_NEWROUTE`; `None` for all but default routes of the main table.
+    fn read_default(kind: u16, body: &[u8]) -> Option<Self> {
+        Self::read(kind, body)
+            .filter(|route| route.table == TABLE_MAIN && route.to.prefix_len() == 0)
+    }
+
+    /// Reads `RTM_NEWROUTE`; `None` for routes not of a known kind.
     fn read(kind: u16, body: &[u8]) -> Option<Self> {
-        if kind != RTM_NEWROUTE || byte(body, 5) != PROTOCOL {
+        if kind != RTM_NEWROUTE {
             return None;
         }
         let v4 = match byte(body, 0) {
@@ -198,12 +211,24 @@ impl Rtnl {
     /// # Errors
     /// The kernel's.
     pub fn routes(&mut self) -> io::Result<Vec<Route>> {
+        self.routes_by(Route::read_ours)
+    }
+
+    /// The default routes of the main table, whoever made them.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn defaults(&mut self) -> io::Result<Vec<Route>> {
+        self.routes_by(Route::read_default)
+    }
+
+    fn routes_by(&mut self, read: fn(u16, &[u8]) -> Option<Route>) -> io::Result<Vec<Route>> {
         let mut routes = Vec::new();
         for family in [AF_INET, AF_INET6] {
             let mut header = [0; HEADER];
             header[0] = family;
             let request = Request::new(RTM_GETROUTE, 0, &header);
-            routes.extend(self.dump(&request, Route::read)?);
+            routes.extend(self.dump(&request, read)?);
         }
         Ok(routes)
     }
