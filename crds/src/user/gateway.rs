@@ -149,7 +149,8 @@ pub struct UplinkAddress {
 pub struct Lan {
     /// NetworkAttachmentDefinition of the inside network: `namespace/name`, or
     /// `name` in the gateway's namespace. Default: none, the inside network is
-    /// the pod's own interface eth0. Mutable: a change replaces the pod.
+    /// the pod's own interface eth0, by which the agent must reach the API
+    /// server too. Mutable: a change replaces the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 317))]
     #[x_kube(validation = cel::attachment("lan.networkAttachment"))]

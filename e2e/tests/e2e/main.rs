@@ -13,6 +13,7 @@ mod evidence;
 mod failure;
 mod foreign;
 mod gateway;
+mod inside;
 mod killed;
 mod leaks;
 mod lifecycle;

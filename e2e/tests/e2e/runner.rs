@@ -11,7 +11,9 @@ use sluice_e2e::{Lab, UpOptions};
 use crate::failure::{Failure, Outcome};
 use crate::stage::Stage;
 use crate::{Arguments, cleanup, evidence, restore};
-use crate::{chaos, foreign, killed, leaks, lifecycle, proof, quickstart, race, refused, scale};
+use crate::{
+    chaos, foreign, inside, killed, leaks, lifecycle, proof, quickstart, race, refused, scale,
+};
 
 /// One scenario; its name states the rule that it shows.
 pub struct Scenario {
@@ -28,9 +30,10 @@ pub struct Scenario {
 /// Set by Ctrl-C: the running scenario's next wait fails, and no other starts.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-const GROUPS: [&[Scenario]; 10] = [
+const GROUPS: [&[Scenario]; 11] = [
     proof::SCENARIOS,
     quickstart::SCENARIOS,
+    inside::SCENARIOS,
     race::SCENARIOS,
     lifecycle::SCENARIOS,
     refused::SCENARIOS,
