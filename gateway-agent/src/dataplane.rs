@@ -12,10 +12,15 @@ use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
 
+#[cfg(test)]
+mod tests;
+
 /// How long others have to answer a probe.
 const PROBE: Duration = Duration::from_millis(250);
 /// How long one wait for the kernel's own events lasts at most.
 const WATCH: Duration = Duration::from_secs(60);
+/// How long after a failure they are waited for again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the agent does to the kernel. All calls block, on one thread.
 pub trait DataPlane {
@@ -161,28 +166,24 @@ fn watch<P: DataPlane>(plane: &mut P, notices: &mpsc::UnboundedSender<FromKernel
     };
     let spawned = std::thread::Builder::new()
         .name("kernel-events".to_owned())
-        .spawn(move || {
-            loop {
-                match watch.wait(WATCH) {
-                    Ok(seen) => {
-                        for notice in seen {
-                            if notices.send(FromKernel::Notice(notice)).is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "the kernel's events ended");
-                        return;
-                    }
-                }
-                if notices.is_closed() {
-                    return;
-                }
-            }
-        });
+        .spawn(move || pass_on(&mut *watch, &notices));
     if let Err(error) = spawned {
         tracing::warn!(%error, "the kernel's events cannot be had");
+    }
+}
+
+fn pass_on(watch: &mut dyn Watch, notices: &mpsc::UnboundedSender<FromKernel>) {
+    while !notices.is_closed() {
+        let seen = watch.wait(WATCH).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the kernel's events failed, waiting for them again");
+            std::thread::sleep(AGAIN);
+            // Whatever was told meanwhile.
+            vec![Notice::Changed, Notice::Link]
+        });
+        for notice in seen {
+            // The loop's condition sees that nobody listens any more.
+            let _ = notices.send(FromKernel::Notice(notice));
+        }
     }
 }
 
