@@ -56,14 +56,16 @@ fn pod_network(stage: &mut Stage) -> Outcome {
     stage.wait_all_ready(30.0)?;
 
     let (name, _) = stage.gateway_pod()?;
+    let gateways = pod_ips(stage, GATEWAY.0, &name)?;
+    for (there, via) in [OUTSIDE.0, OUTSIDE.1].into_iter().zip(&gateways) {
+        // It goes with the link of the gateway's pod.
+        let route = ["ip", "route", "replace", there, "via", via];
+        run(stage, &Host::Node(node.into()), &route)?;
+    }
     let server = Host::Pod {
         namespace: "inside".into(),
         name: "server".into(),
     };
-    let gateways = pod_ips(stage, GATEWAY.0, &name)?;
-    for (there, via) in [OUTSIDE.0, OUTSIDE.1].into_iter().zip(&gateways) {
-        run(stage, &server, &["ip", "route", "add", there, "via", via])?;
-    }
     let [eip4, eip6] = stage.addresses(GATEWAY.0, "own")?;
     for (eip, client) in [(eip4, OUTSIDE.0), (eip6, OUTSIDE.1)] {
         stage.expect_http(&outside("client"), &eip, 80, "server", client)?;
