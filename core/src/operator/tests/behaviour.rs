@@ -257,12 +257,7 @@ fn an_eip_with_rules_stays_in_service_until_they_are_gone() {
     );
     stage.delete(Kind::FIP, "tenants", "web");
     stage.settle();
-    assert!(
-        stage
-            .server
-            .get(Kind::EIP, &key("tenants", "web"))
-            .is_none()
-    );
+    assert!(!stage.exists(Kind::EIP, "tenants", "web"));
     assert_eq!(
         stage.condition(Kind::SNAT, "tenants", "late", "Accepted"),
         is("False", "EIPNotFound")
@@ -281,11 +276,7 @@ fn an_eip_created_anew_gets_its_address_back() {
         stage.poll();
         while stage.execute(0, Fate::Done) {}
         stage.agent_round();
-        if stage
-            .server
-            .get(Kind::EIP, &key("tenants", "web"))
-            .is_none()
-        {
+        if !stage.exists(Kind::EIP, "tenants", "web") {
             break;
         }
     }

@@ -39,12 +39,7 @@ fn a_late_header_of_an_earlier_leader_brings_nothing_back() {
     stage.settle();
     stage.now.0 += 5_000;
     stage.settle();
-    assert!(
-        stage
-            .server
-            .get(Kind::EIP, &key("tenants", "web"))
-            .is_none()
-    );
+    assert!(!stage.exists(Kind::EIP, "tenants", "web"));
     // Its addresses may be another's by now.
     let rendered = stage.rendered.clone();
     let (outcome, _) = stage.server.execute(&late, &rendered);
@@ -62,12 +57,7 @@ fn a_late_header_that_is_faster_is_waited_for() {
     let (outcome, _) = stage.server.execute(&late, &rendered);
     assert_eq!(outcome, Outcome::Done);
     stage.settle();
-    assert!(
-        stage
-            .server
-            .get(Kind::EIP, &key("tenants", "web"))
-            .is_none()
-    );
+    assert!(!stage.exists(Kind::EIP, "tenants", "web"));
     assert!(stage.agents[0].kernel.iter().all(|l| !l.contains("addr")));
 }
 

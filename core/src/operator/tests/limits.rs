@@ -49,19 +49,9 @@ fn a_config_with_too_many_slices_is_said_and_the_last_good_one_stays() {
 
 #[test]
 fn a_lease_of_somebody_else_is_named_and_made_anew_when_it_is_gone() {
-    let mut stage = Stage::empty();
-    for object in [
-        namespace("net"),
-        namespace("tenants"),
-        node("n1", 1),
-        node("n2", 1),
-        attachment("net", "external", &[]),
-        attachment("net", "lan", &["10.244.0.254/16", "fd00:10:244::fe/64"]),
-        pool("external"),
-    ] {
-        stage.server.create(object);
-    }
-    stage.server.create(Object::Lease(LeaseFacts {
+    let mut stage = Stage::bare();
+    stage.apply(pool("external"));
+    stage.apply(Object::Lease(LeaseFacts {
         key: key("net", "sluice-egress"),
         uid: Uid::new(""),
         resource_version: String::new(),
@@ -75,8 +65,7 @@ fn a_lease_of_somebody_else_is_named_and_made_anew_when_it_is_gone() {
     }));
     // The watch shows only what is labelled.
     stage.server.log.remove(&Kind::Lease);
-    stage.server.create(gateway("net", "egress", "net/lan"));
-    stage.restart_operator();
+    stage.apply(gateway("net", "egress", "net/lan"));
     stage.settle();
     assert_eq!(
         gateway_says(&stage, "Programmed"),

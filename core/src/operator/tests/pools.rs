@@ -44,12 +44,7 @@ fn a_deleted_pool_takes_its_resting_claims_with_it() {
     let began = stage.now;
     stage.delete(Kind::EIPPool, "", "external");
     stage.settle();
-    assert!(
-        stage
-            .server
-            .get(Kind::EIPPool, &key("", "external"))
-            .is_none()
-    );
+    assert!(!stage.exists(Kind::EIPPool, "", "external"));
     assert_eq!(claims(&stage), Vec::<&AddressClaim>::new());
     assert!(stage.now.0 - began.0 < 60_000);
 }
@@ -74,23 +69,14 @@ fn a_pool_that_is_being_deleted_hands_out_nothing_new() {
         stage.execute(0, Fate::Done);
         stage.agent_round();
         stage.now.0 += 1;
-        if stage
-            .server
-            .get(Kind::EIP, &key("tenants", "old"))
-            .is_none()
-        {
+        if !stage.exists(Kind::EIP, "tenants", "old") {
             break;
         }
     }
     stage.apply(eip("tenants", "old", "egress"));
     stage.settle();
     assert_eq!(claims(&stage), Vec::<&AddressClaim>::new());
-    assert!(
-        stage
-            .server
-            .get(Kind::EIPPool, &key("", "external"))
-            .is_none()
-    );
+    assert!(!stage.exists(Kind::EIPPool, "", "external"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::objects::{attachment, key, namespace, node};
+use super::objects::key;
 use super::server::slot_of;
 use super::stage::Stage;
 use crate::operator::event::{Key, Kind, Object};
@@ -304,19 +304,7 @@ fn status(object: &Object) -> BTreeMap<String, String> {
 }
 
 fn play(scenario: &Scenario) -> Vec<Outcome> {
-    let mut stage = Stage::empty();
-    for object in [
-        namespace("net"),
-        namespace("tenants"),
-        node("n1", 1),
-        node("n2", 1),
-        attachment("net", "external", &[]),
-        attachment("net", "lan", &["10.244.0.254/16", "fd00:10:244::fe/64"]),
-        attachment("net", "lan2", &["10.245.0.254/16"]),
-    ] {
-        stage.server.create(object);
-    }
-    stage.restart_operator();
+    let mut stage = Stage::bare();
     scenario
         .steps
         .iter()

@@ -171,11 +171,7 @@ fn recover(stage: &mut Stage) {
     // A new leader believes what it has not seen replaced for a minute.
     stage.now.0 += 61_000;
     stage.settle();
-    if stage
-        .server
-        .get(Kind::EIPPool, &key("", "external"))
-        .is_none()
-    {
+    if !stage.exists(Kind::EIPPool, "", "external") {
         stage.server.create(pool("external"));
         stage.settle();
     }

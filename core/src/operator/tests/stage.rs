@@ -48,7 +48,18 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn empty() -> Self {
+    /// Nodes, namespaces and attachments, nothing of Sluice yet, and the operator.
+    pub fn bare() -> Self {
+        Self::of([])
+    }
+
+    /// A pool, a gateway in namespace `net`, two nodes, and tenants.
+    pub fn new() -> Self {
+        Self::of([pool("external"), gateway("net", "egress", "net/lan")])
+    }
+
+    /// The bare cluster with objects of users.
+    fn of<const N: usize>(users: [Object; N]) -> Self {
         let mut stage = Self {
             server: Server::new(),
             operator: Operator::new(OperatorSettings::default()),
@@ -66,13 +77,7 @@ impl Stage {
             unchecked: false,
         };
         stage.server.clock = 1_700_000_000;
-        stage
-    }
-
-    /// A pool, a gateway in namespace `net`, two nodes, and tenants.
-    pub fn new() -> Self {
-        let mut stage = Self::empty();
-        for object in [
+        let cluster = [
             namespace("net"),
             namespace("tenants"),
             node("n1", 1),
@@ -80,9 +85,8 @@ impl Stage {
             attachment("net", "external", &[]),
             attachment("net", "lan", &["10.244.0.254/16", "fd00:10:244::fe/64"]),
             attachment("net", "lan2", &["10.245.0.254/16"]),
-            pool("external"),
-            gateway("net", "egress", "net/lan"),
-        ] {
+        ];
+        for object in cluster.into_iter().chain(users) {
             stage.server.create(object);
         }
         stage.restart_operator();
@@ -462,6 +466,10 @@ impl Stage {
             .filter(|(kind, _)| **kind != Kind::Lease)
             .map(|(_, log)| log.len())
             .sum()
+    }
+
+    pub fn exists(&self, kind: Kind, namespace: &str, name: &str) -> bool {
+        self.server.get(kind, &key(namespace, name)).is_some()
     }
 
     pub fn eip(&self, namespace: &str, name: &str) -> EIPStatus {
