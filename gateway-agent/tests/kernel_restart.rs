@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use nfnetlink::Socket;
 use nfnetlink::conntrack::FlowFilter;
-use rig::{Net, addr, in_ns, ip, output, revision, say, serve, settings, snapshot};
-use sluice_crds::internal::ConfigRoute;
-use sluice_gateway_agent::dataplane::DataPlane as _;
+use rig::{
+    Gateway, Net, addr, in_ns, ip, options, output, revision, say, serve, settings, snapshot,
+};
+use sluice_core::identity::Revision;
+use sluice_crds::internal::{ConfigRoute, ConfigSettings};
+use sluice_gateway_agent::dataplane::{DataPlane as _, Done};
 use sluice_gateway_agent::kernel_plane::KernelPlane;
 
 const BEFORE: [&str; 9] = [
@@ -108,51 +111,68 @@ fn flows(net: &Net) -> BTreeMap<String, u32> {
     .unwrap()
 }
 
-/// An agent's process: works on the data plane with a pod's privileges, and ends without
-/// clearing anything.
-fn process<T: Send + 'static>(
-    net: &Net,
-    ownership: bool,
-    work: impl FnOnce(&mut KernelPlane) -> T + Send + 'static,
-) -> T {
-    in_ns(&net.gw, move || {
-        rig::drop_privileges();
-        let mut plane = KernelPlane::open(rig::options(ownership)).unwrap();
-        plane.guard().unwrap();
-        work(&mut plane)
-    })
-    .join()
-    .unwrap()
+/// An agent's process: the data plane with a pod's privileges. It ends without clearing
+/// anything.
+struct Process(Gateway<KernelPlane>);
+
+impl Process {
+    fn start(net: &Net, ownership: bool) -> Self {
+        Self(Gateway::start(&net.gw, move || {
+            let mut plane = KernelPlane::open(options(ownership)).unwrap();
+            plane.guard().unwrap();
+            plane
+        }))
+    }
+
+    fn change(
+        &self,
+        generation: i64,
+        settings: ConfigSettings,
+        entries: &[&str],
+    ) -> Result<Done, String> {
+        let snapshot = snapshot(settings, entries);
+        self.0
+            .with(move |plane| plane.apply(&snapshot, &revision(generation), true))
+    }
+
+    fn apply(&self, generation: i64, entries: &[&str]) {
+        let done = self.change(generation, settings(), entries);
+        assert_eq!(done.unwrap().rejected, []);
+    }
+
+    fn flush(&self) {
+        self.0.with(|plane| plane.flush()).unwrap();
+    }
+
+    fn revision(&self) -> Revision {
+        let found = self.0.with(|plane| plane.found()).unwrap();
+        found.unwrap().revision
+    }
 }
 
-fn apply(plane: &mut KernelPlane, generation: i64, entries: &[&str]) {
-    let snapshot = snapshot(settings(), entries);
-    let done = plane.apply(&snapshot, &revision(generation), true);
-    assert_eq!(done.unwrap().rejected, []);
+/// A process changes the rules and is killed before it flushes what that made void.
+fn killed_before_the_flush(net: &Net, ownership: bool) {
+    let applied = net
+        .gateway(ownership)
+        .with(|kernel| kernel.apply(&snapshot(settings(), &AFTER), &revision(2), true));
+    assert!(applied.unwrap().flush.is_some());
 }
 
 #[test]
 fn a_change_whose_flush_a_kill_prevented_is_flushed_by_the_next_process() {
     let net = Net::new();
-    process(&net, true, |plane| apply(plane, 1, &BEFORE));
+    Process::start(&net, true).apply(1, &BEFORE);
     let (Changing(mut changing), Healthy(mut healthy)) = open(&net);
-    // Killed between commit and flush.
-    let killed = net.gateway(true);
-    killed.with(|kernel| {
-        let applied = kernel.apply(&snapshot(settings(), &AFTER), &revision(2), true);
-        assert!(applied.unwrap().flush.is_some());
-    });
-    killed.stop();
+    killed_before_the_flush(&net, true);
     for stream in &mut changing {
         assert!(say(stream).is_some(), "it lives on past its rule");
     }
     let before = flows(&net);
     assert_eq!(before.len(), 5, "{before:?}");
-    process(&net, true, |plane| {
-        assert_eq!(plane.found().unwrap().unwrap().revision, revision(2));
-        apply(plane, 2, &AFTER);
-        plane.flush().unwrap();
-    });
+    let next = Process::start(&net, true);
+    assert_eq!(next.revision(), revision(2));
+    next.apply(2, &AFTER);
+    next.flush();
     let mut kept = flows(&net);
     kept.retain(|flow, id| before.get(flow) == Some(id));
     assert_eq!(kept.len(), 3, "{kept:?} of {before:?}");
@@ -167,14 +187,13 @@ fn a_change_whose_flush_a_kill_prevented_is_flushed_by_the_next_process() {
 #[test]
 fn a_restart_cuts_no_connection() {
     let net = Net::new();
-    process(&net, true, |plane| apply(plane, 1, &BEFORE));
+    Process::start(&net, true).apply(1, &BEFORE);
     let (Changing(changing), Healthy(healthy)) = open(&net);
     let before = flows(&net);
     assert_eq!(before.len(), 5, "{before:?}");
-    process(&net, true, |plane| {
-        apply(plane, 1, &BEFORE);
-        plane.flush().unwrap();
-    });
+    let next = Process::start(&net, true);
+    next.apply(1, &BEFORE);
+    next.flush();
     assert_eq!(flows(&net), before);
     for mut stream in changing.into_iter().chain(healthy) {
         assert!(say(&mut stream).is_some(), "{stream:?}");
@@ -184,77 +203,46 @@ fn a_restart_cuts_no_connection() {
 #[test]
 fn what_a_failed_change_may_have_left_is_flushed_after_the_next() {
     let net = Net::new();
-    let (tell, told) = std::sync::mpsc::channel::<()>();
-    let (go, wait) = std::sync::mpsc::channel::<bool>();
-    let gw = net.gw.clone();
-    let agent = in_ns(&gw, move || {
-        let mut plane = KernelPlane::open(rig::options(false)).unwrap();
-        apply(&mut plane, 1, &BEFORE);
-        plane.flush().unwrap();
-        tell.send(()).unwrap();
-        while let Ok(fails) = wait.recv() {
-            if fails {
-                let mut bad = settings();
-                bad.lan.interface.clear();
-                let failed = plane.apply(&snapshot(bad, &AFTER), &revision(3), true);
-                assert!(failed.unwrap_err().contains("lan.interface"));
-            }
-            apply(&mut plane, 2, &AFTER);
-            plane.flush().unwrap();
-            tell.send(()).unwrap();
-        }
-    });
-    told.recv().unwrap();
+    let agent = Process::start(&net, false);
+    agent.apply(1, &BEFORE);
+    agent.flush();
     let (Changing([mut old, _]), Healthy(mut healthy)) = open(&net);
-    // A change without its flush, of which the agent's process does not know.
-    let other = net.gateway(false);
-    other.with(|kernel| {
-        let applied = kernel.apply(&snapshot(settings(), &AFTER), &revision(2), true);
-        assert!(applied.unwrap().flush.is_some());
-    });
-    other.stop();
-    go.send(false).unwrap();
-    told.recv().unwrap();
+    // The agent's process does not know of it.
+    killed_before_the_flush(&net, false);
+    agent.apply(2, &AFTER);
+    agent.flush();
     assert!(say(&mut old).is_some(), "nothing told of a change");
-    go.send(true).unwrap();
-    told.recv().unwrap();
+    let mut bad = settings();
+    bad.lan.interface.clear();
+    let failed = agent.change(3, bad, &AFTER).unwrap_err();
+    assert!(failed.contains("lan.interface"));
+    agent.apply(2, &AFTER);
+    agent.flush();
     assert!(say(&mut old).is_none());
     for stream in &mut healthy {
         assert!(say(stream).is_some());
     }
-    drop(go);
-    agent.join().unwrap();
 }
 
 #[test]
 fn a_change_that_failed_after_its_commit_is_flushed() {
     let net = Net::new();
-    let (tell, told) = std::sync::mpsc::channel::<()>();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let gw = net.gw.clone();
-    let agent = in_ns(&gw, move || {
-        let mut plane = KernelPlane::open(rig::options(true)).unwrap();
-        apply(&mut plane, 1, &BEFORE);
-        plane.flush().unwrap();
-        tell.send(()).unwrap();
-        wait.recv().unwrap();
-        let mut bad = settings();
-        bad.lan.routes = vec![ConfigRoute {
-            to: "10.99.0.0/16".into(),
-            via: "127.0.0.1".into(),
-        }];
-        let failed = plane.apply(&snapshot(bad, &AFTER), &revision(2), true);
-        assert!(failed.unwrap_err().contains("10.99.0.0/16"));
-        assert_eq!(plane.found().unwrap().unwrap().revision, revision(2));
-        // A flush of before falls due, then the change is made again.
-        plane.flush().unwrap();
-        apply(&mut plane, 3, &AFTER);
-        plane.flush().unwrap();
-    });
-    told.recv().unwrap();
+    let agent = Process::start(&net, true);
+    agent.apply(1, &BEFORE);
+    agent.flush();
     let (Changing(mut changing), Healthy(mut healthy)) = open(&net);
-    go.send(()).unwrap();
-    agent.join().unwrap();
+    let mut bad = settings();
+    bad.lan.routes = vec![ConfigRoute {
+        to: "10.99.0.0/16".into(),
+        via: "127.0.0.1".into(),
+    }];
+    let failed = agent.change(2, bad, &AFTER).unwrap_err();
+    assert!(failed.contains("10.99.0.0/16"));
+    assert_eq!(agent.revision(), revision(2));
+    // A flush of before falls due, then the change is made again.
+    agent.flush();
+    agent.apply(3, &AFTER);
+    agent.flush();
     for stream in &mut changing {
         assert!(say(stream).is_none(), "{stream:?}");
     }
@@ -266,20 +254,9 @@ fn a_change_that_failed_after_its_commit_is_flushed() {
 #[test]
 fn what_began_by_rules_of_others_is_flushed_when_they_are_undone() {
     let net = Net::new();
-    let (tell, told) = std::sync::mpsc::channel::<()>();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let gw = net.gw.clone();
-    let agent = in_ns(&gw, move || {
-        let mut plane = KernelPlane::open(rig::options(false)).unwrap();
-        apply(&mut plane, 1, &BEFORE);
-        plane.flush().unwrap();
-        tell.send(()).unwrap();
-        wait.recv().unwrap();
-        assert!(!plane.inspect().unwrap().drift.is_empty());
-        assert!(plane.repair().unwrap() > 0);
-        assert_eq!(plane.inspect().unwrap().drift, Vec::<String>::new());
-    });
-    told.recv().unwrap();
+    let agent = Process::start(&net, false);
+    agent.apply(1, &BEFORE);
+    agent.flush();
     let (_, Healthy(mut healthy)) = open(&net);
     for edit in [
         "nft delete element inet sluice fipin4 { 10.155.30.241 }",
@@ -289,8 +266,11 @@ fn what_began_by_rules_of_others_is_flushed_when_they_are_undone() {
     }
     let mut led_astray = connect(&net.client, "10.155.30.9", "10.155.30.241:7000");
     assert!(say(&mut led_astray).is_some());
-    go.send(()).unwrap();
-    agent.join().unwrap();
+    agent.0.with(|plane| {
+        assert!(!plane.inspect().unwrap().drift.is_empty());
+        assert!(plane.repair().unwrap() > 0);
+        assert_eq!(plane.inspect().unwrap().drift, Vec::<String>::new());
+    });
     assert!(say(&mut led_astray).is_none());
     for stream in &mut healthy {
         assert!(say(stream).is_some());

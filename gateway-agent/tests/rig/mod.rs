@@ -5,23 +5,23 @@
 //!                                                [eth0] - node (10.250.0.1)
 //! ```
 //! The same with 2001:db8:1::/64, 2001:db8:2::9, fd00:10:244::/64 and fd00:10:250::/64.
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::indexing_slicing)]
 
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+mod gateway;
+mod traffic;
+
+use std::net::IpAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use gateway::*;
 use rustix::thread::{CapabilitySet, CapabilitySets};
-use sluice_core::config::{Snapshot, digest};
-use sluice_core::entry::{Entry, FORMAT};
-use sluice_core::identity::{Revision, Uid};
-use sluice_crds::internal::{ConfigLan, ConfigSettings, ConfigSubnet, ConfigUplink};
-use sluice_gateway_agent::kernel::{Applied, Kernel, KernelOptions};
+use sluice_gateway_agent::kernel::Kernel;
+pub use traffic::*;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -196,7 +196,7 @@ impl Net {
 
     /// The node routes whatever leaks to it back to nobody, and counts.
     pub fn gateway(&self, ownership: bool) -> Gateway {
-        Gateway::start(&self.gw, ownership)
+        Gateway::start(&self.gw, move || Kernel::open(options(ownership)).unwrap())
     }
 }
 
@@ -205,238 +205,6 @@ pub fn sysctl(ns: &str, path: &str, value: &str) {
     in_ns(ns, move || std::fs::write(&path, value).unwrap())
         .join()
         .unwrap();
-}
-
-type Job = Box<dyn FnOnce(&mut Kernel) + Send>;
-
-/// An agent's data plane on a thread of its own, with a pod's privileges.
-pub struct Gateway {
-    jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Gateway {
-    fn start(ns: &str, ownership: bool) -> Self {
-        let (jobs, todo) = mpsc::channel::<Job>();
-        let thread = in_ns(ns, move || {
-            drop_privileges();
-            let mut kernel = Kernel::open(options(ownership)).unwrap();
-            for job in todo {
-                job(&mut kernel);
-            }
-        });
-        Self {
-            jobs: Some(jobs),
-            thread: Some(thread),
-        }
-    }
-
-    pub fn with<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Kernel) -> T + Send + 'static,
-    ) -> T {
-        let (tell, told) = mpsc::channel();
-        let job: Job = Box::new(move |kernel| {
-            let _ = tell.send(work(kernel));
-        });
-        self.jobs.as_ref().unwrap().send(job).unwrap();
-        told.recv().expect("the job panicked")
-    }
-
-    pub fn apply(&self, generation: i64, entries: &[&str], holding: bool) -> Applied {
-        self.apply_with(settings(), generation, entries, holding)
-    }
-
-    /// Applies, and flushes what that made void.
-    pub fn apply_with(
-        &self,
-        settings: ConfigSettings,
-        generation: i64,
-        entries: &[&str],
-        holding: bool,
-    ) -> Applied {
-        let snapshot = snapshot(settings, entries);
-        self.with(move |kernel| {
-            let applied = kernel.apply(&snapshot, &revision(generation), holding);
-            let applied = applied.unwrap();
-            if let Some(flush) = &applied.flush {
-                kernel.flush(flush).unwrap();
-            }
-            applied
-        })
-    }
-
-    /// Ends the agent without clearing anything: a crash.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-pub fn options(ownership: bool) -> KernelOptions {
-    KernelOptions {
-        pod_interface: "eth0".into(),
-        pod_addresses: vec![
-            "10.250.0.2".parse().unwrap(),
-            "fd00:10:250::2".parse().unwrap(),
-        ],
-        ownership,
-    }
-}
-
-pub fn revision(generation: i64) -> Revision {
-    Revision {
-        uid: Uid::new("6f1c2f0e-3d5b-4d0c-9a51-c0ffee000001"),
-        generation,
-    }
-}
-
-pub fn settings() -> ConfigSettings {
-    let subnet = |cidr: &str, gateway: &str| ConfigSubnet {
-        cidr: cidr.into(),
-        gateway: Some(gateway.into()),
-    };
-    ConfigSettings {
-        lan: ConfigLan {
-            interface: "lan0".into(),
-            addresses: vec!["10.244.0.254/16".into(), "fd00:10:244::fe/64".into()],
-            routes: vec![],
-        },
-        uplinks: vec![ConfigUplink {
-            name: "external".into(),
-            interface: "eth1".into(),
-            subnets: vec![
-                subnet("10.155.30.0/24", "10.155.30.1"),
-                subnet("2001:db8:1::/64", "2001:db8:1::1"),
-            ],
-            ipv4: None,
-            ipv6: None,
-        }],
-        ping_eips: true,
-    }
-}
-
-pub fn snapshot(settings: ConfigSettings, entries: &[&str]) -> Snapshot {
-    Snapshot {
-        digest: digest(FORMAT, &settings, entries.iter().copied()),
-        settings,
-        entries: entries
-            .iter()
-            .map(|line| line.parse::<Entry>().unwrap())
-            .collect(),
-        slices: vec![],
-    }
-}
-
-/// Answers each datagram and each connection's first bytes with the source that it sees.
-/// Ends with the process.
-pub fn serve(ns: &str, address: &str) {
-    let address: SocketAddr = address.parse().unwrap();
-    let (ready, wait) = mpsc::channel();
-    let name = ns.to_owned();
-    in_ns(&name, move || {
-        let udp = UdpSocket::bind(address).unwrap();
-        let tcp = TcpListener::bind(address).unwrap();
-        ready.send(()).unwrap();
-        std::thread::spawn(move || {
-            for stream in tcp.incoming() {
-                let Ok(mut stream) = stream else { return };
-                std::thread::spawn(move || {
-                    use std::io::{Read, Write};
-                    let seen = stream.peer_addr().map(|a| a.to_string());
-                    let mut buffer = [0; 2048];
-                    while let Ok(n) = stream.read(&mut buffer) {
-                        if n == 0 {
-                            return;
-                        }
-                        let _ = stream.write_all(seen.as_deref().unwrap_or("?").as_bytes());
-                    }
-                });
-            }
-        });
-        let mut buffer = [0; 65_000];
-        while let Ok((_, from)) = udp.recv_from(&mut buffer) {
-            let _ = udp.send_to(from.to_string().as_bytes(), from);
-        }
-    });
-    wait.recv().unwrap();
-}
-
-/// Asks by UDP, from the given address if one is given; the answer is the source that the
-/// server saw. Asks again until something answers or the time is up.
-pub fn ask_for(ns: &str, from: Option<&str>, to: &str, time: Duration) -> Option<SocketAddr> {
-    let to: SocketAddr = to.parse().unwrap();
-    let from: IpAddr = match from {
-        Some(from) => from.parse().unwrap(),
-        None if to.is_ipv4() => "0.0.0.0".parse().unwrap(),
-        None => "::".parse().unwrap(),
-    };
-    in_ns(ns, move || {
-        let socket = UdpSocket::bind((from, 0)).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
-        let end = Instant::now() + time;
-        let mut buffer = [0; 2048];
-        while Instant::now() < end {
-            let _ = socket.send_to(b"who am I", to);
-            if let Ok((len, _)) = socket.recv_from(&mut buffer) {
-                let text = std::str::from_utf8(&buffer[..len]).unwrap();
-                return Some(text.parse().unwrap());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
-    })
-    .join()
-    .unwrap()
-}
-
-/// The source that the server sees; fails the test where nothing answers within 5 s.
-pub fn ask(ns: &str, to: &str) -> IpAddr {
-    ask_for(ns, None, to, Duration::from_secs(5))
-        .unwrap_or_else(|| panic!("{to} does not answer {ns}"))
-        .ip()
-}
-
-/// Whether nothing answers within half a second.
-pub fn is_silent(ns: &str, to: &str) -> bool {
-    ask_for(ns, None, to, Duration::from_millis(500)).is_none()
-}
-
-/// The source that a TCP server sees.
-pub fn ask_tcp(ns: &str, to: &str) -> Option<SocketAddr> {
-    let to: SocketAddr = to.parse().unwrap();
-    in_ns(ns, move || {
-        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).ok()?;
-        stream
-            .set_read_timeout(Some(Duration::from_secs(2)))
-            .unwrap();
-        say(&mut stream)
-    })
-    .join()
-    .unwrap()
-}
-
-/// Says something on a connection and returns what comes back.
-pub fn say(stream: &mut TcpStream) -> Option<SocketAddr> {
-    use std::io::{Read, Write};
-    stream.write_all(b"who am I").ok()?;
-    let mut buffer = [0; 256];
-    let len = stream.read(&mut buffer).ok().filter(|len| *len > 0)?;
-    std::str::from_utf8(&buffer[..len]).ok()?.parse().ok()
 }
 
 pub fn addr(text: &str) -> IpAddr {
