@@ -9,13 +9,32 @@ pub const READY: &str = "Ready";
 /// EIPPool only: no address is left in a family.
 pub const EXHAUSTED: &str = "Exhausted";
 
-/// Reasons of `Accepted`, `Programmed`, `Ready` and `Exhausted`.
-#[allow(
-    missing_docs,
-    reason = "each name is its meaning; docs/reference lists remedies"
-)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
+/// The enum and its names from one list.
+macro_rules! reasons {
+    ($($name:ident),+ $(,)?) => {
+        /// Reasons of `Accepted`, `Programmed`, `Ready` and `Exhausted`.
+        #[allow(
+            missing_docs,
+            reason = "each name is its meaning"
+        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($name),+
+        }
+
+        impl Reason {
+            /// The reason as it stands in a condition.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name)),+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     // Accepted
     Accepted,
     Invalid,
@@ -63,58 +82,6 @@ pub enum Reason {
     // Exhausted
     AddressesLeft,
     Exhausted,
-}
-
-impl Reason {
-    /// The reason as it stands in a condition.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        macro_rules! names { ($($n:ident),+ $(,)?) => { match self { $(Reason::$n => stringify!($n)),+ } } }
-        names!(
-            Accepted,
-            Invalid,
-            EIPNotFound,
-            EIPTerminating,
-            EIPNotAccepted,
-            GatewayNotFound,
-            GatewayTerminating,
-            PoolNotFound,
-            PoolTerminating,
-            PoolNotOnGateway,
-            NotAllowed,
-            PoolExhausted,
-            AddressInUse,
-            AddressNotInPool,
-            Conflict,
-            Overlap,
-            FamilyMismatch,
-            TargetNotAllowed,
-            UnsupportedByDataplane,
-            AttachmentNotFound,
-            DeletionBlocked,
-            Programmed,
-            Pending,
-            NoHolder,
-            Rejected,
-            Drifted,
-            Releasing,
-            TooLarge,
-            LeaseTaken,
-            Ready,
-            NotAccepted,
-            NotProgrammed,
-            AddressNotUsable,
-            HolderChanged,
-            HolderLost,
-            RPFilterBlocks,
-            ForeignRules,
-            ForwardingDisabled,
-            AddressConflict,
-            InterfaceNotFound,
-            AddressesLeft,
-            Exhausted,
-        )
-    }
 }
 
 impl std::fmt::Display for Reason {
