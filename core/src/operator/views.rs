@@ -292,7 +292,7 @@ impl Operator {
         if names.is_empty() {
             self.snats.remove(gateway);
         }
-        for (name, conflict) in resolve::rules::snat_conflicts(&self.views, &names) {
+        for (name, conflict) in resolve::rivals::snat_conflicts(&self.views, &names) {
             if let Some(view) = self.views.rules.get_mut(&name)
                 && view.conflict != conflict
             {

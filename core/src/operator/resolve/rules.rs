@@ -12,6 +12,7 @@ use super::super::world::{Meta, Record, World};
 use super::Views;
 use super::allowed::target_allowed;
 use super::eip::EipView;
+use super::rivals::Taken;
 use crate::identity::Uid;
 
 /// Age of an object: the older of two in conflict wins.
@@ -187,29 +188,21 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Ke
         .collect();
     rules.sort_by(|(_, a), (_, b)| a.view.age.cmp(&b.view.age));
     let eip_view = views.eips.get(eip);
-    let mut accepted: Vec<((Kind, Key), Ask)> = Vec::new();
+    let mut taken = Taken::default();
     rules
         .into_iter()
         .map(|(name, raw)| {
             let mut view = raw.view;
             view.gateway = eip_view.map(|e| e.gateway.clone());
             match raw.ask.and_then(|ask| {
-                // One that is being deleted is out of the way at once.
-                let rivals = if view.deleting {
-                    &[][..]
-                } else {
-                    &accepted[..]
-                };
                 check(world, eip, eip_view, &name.1, raw.finalized, &ask)?;
-                rival(&ask, rivals)?;
+                // One that is being deleted is out of the way at once.
+                if !view.deleting {
+                    taken.take(&name.1, &ask)?;
+                }
                 Ok(ask)
             }) {
-                Ok(ask) => {
-                    if !view.deleting {
-                        accepted.push((name.clone(), ask.clone()));
-                    }
-                    view.ask = Some(ask);
-                }
+                Ok(ask) => view.ask = Some(ask),
                 Err(refusal) => view.own = refusal,
             }
             (name, view)
@@ -313,87 +306,6 @@ fn show(target: Prefix) -> String {
     } else {
         target.to_string()
     }
-}
-
-fn rival(ask: &Ask, accepted: &[((Kind, Key), Ask)]) -> Resolved<()> {
-    for ((kind, key), other) in accepted {
-        let winner = format!("{kind:?} {}/{}", key.namespace, key.name);
-        match (ask, other) {
-            (Ask::Fip(_), Ask::Fip(_)) => {
-                return refuse(
-                    Reason::Conflict,
-                    format!(
-                        "spec.eip: the older {winner} has the whole address; use another EIP or delete that one"
-                    ),
-                );
-            }
-            (Ask::Fip(_), Ask::Dnat { .. }) | (Ask::Dnat { .. }, Ask::Fip(_)) => {
-                return refuse(
-                    Reason::Conflict,
-                    format!(
-                        "spec.eip: the older {winner} stands on the address, and an EIP takes FIP or DNAT, not both; use another EIP or delete that one"
-                    ),
-                );
-            }
-            (
-                Ask::Dnat {
-                    protocols, ports, ..
-                },
-                Ask::Dnat {
-                    protocols: taken_protocols,
-                    ports: taken,
-                    ..
-                },
-            ) if ports.overlaps(*taken)
-                && protocols.iter().any(|p| taken_protocols.contains(p)) =>
-            {
-                return refuse(
-                    Reason::Conflict,
-                    format!(
-                        "spec.ports: {ports} overlap with {taken} of the older {winner}; choose other ports or delete that one"
-                    ),
-                );
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Decides which SNATs of a gateway have their prefixes: the oldest first.
-pub(crate) fn snat_conflicts(
-    views: &Views,
-    snats: &[(Kind, Key)],
-) -> Vec<((Kind, Key), Option<Verdict>)> {
-    let mut found: Vec<(&(Kind, Key), &RuleView)> = snats
-        .iter()
-        .filter_map(|name| Some((name, views.rules.get(name)?)))
-        .collect();
-    found.sort_by(|(_, a), (_, b)| a.age.cmp(&b.age));
-    let mut taken: std::collections::BTreeMap<Prefix, &Key> = std::collections::BTreeMap::new();
-    found
-        .into_iter()
-        .map(|(name, view)| {
-            let Some(Ask::Snat(prefixes)) = view.ask.as_ref().filter(|_| view.competes()) else {
-                return (name.clone(), None);
-            };
-            let lost = prefixes.iter().find_map(|p| Some((p, *taken.get(p)?)));
-            if let Some((prefix, winner)) = lost {
-                let message = format!(
-                    "spec.sources: {prefix} is a source of the older SNAT {}/{} on the same gateway; choose another prefix or delete that one",
-                    winner.namespace, winner.name
-                );
-                return (
-                    name.clone(),
-                    Some(Verdict::refused(Reason::Conflict, message)),
-                );
-            }
-            for prefix in prefixes {
-                taken.insert(*prefix, &name.1);
-            }
-            (name.clone(), None)
-        })
-        .collect()
 }
 
 /// Names of rules that hold an EIP: those that have been taken up.
