@@ -3,19 +3,19 @@
 
 mod changes;
 mod kinds;
+mod references;
 mod store;
 mod succession;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use sluice_crds::internal::ClaimOwnerKind;
 use sluice_crds::{
     AddressClaim, DNAT, EIP, EIPPool, FIP, GatewayConfig, GatewayInstance, NATGateway, RuleSlice,
     SNAT,
 };
 
-pub(crate) use changes::{attachment_key, cluster_key, gateway_of};
+pub(crate) use references::{OwnerName, attachment_key, cluster_key, gateway_of};
 pub(crate) use store::{Index, Meta, Record, Store};
 use succession::Succession;
 
@@ -32,9 +32,6 @@ const GONE_MAX: usize = 65_536;
 /// A live read that finds nothing, against a watch that shows an object, is
 /// believed when a second one says the same this much later.
 const DOUBT: Millis = Millis(1_000);
-
-/// Name of an owner of addresses: kind, namespace, name.
-pub(crate) type OwnerName = (ClaimOwnerKind, String, String);
 
 /// An object that went.
 #[derive(Debug)]
@@ -244,15 +241,12 @@ impl World {
         }
     }
 
-    /// Namespaces' labels, empty where the namespace is not known.
+    /// A namespace, where it is known.
     pub(crate) fn namespace(&self, name: &str) -> Option<&NamespaceFacts> {
-        self.namespaces.get(&Key {
-            namespace: String::new(),
-            name: name.to_owned(),
-        })
+        self.namespaces.get(&cluster_key(name))
     }
 
-    /// The EIP of a UID, if it is the one that stands under that name.
+    /// The claim that has an address of a network.
     pub(crate) fn claim_address_taken(&self, network: &str, address: IpAddr) -> Option<&str> {
         self.claims_by_address
             .get(network)
