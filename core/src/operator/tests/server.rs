@@ -89,6 +89,11 @@ impl Server {
             .map(|(_, o)| o)
     }
 
+    /// How often anything changed.
+    pub fn changes(&self) -> usize {
+        self.log.values().map(Vec::len).sum()
+    }
+
     /// A most-recent list, and where a watch goes on from it.
     pub fn list(&self, kind: Kind) -> (Event, usize) {
         let objects = self.all(kind).cloned().collect();

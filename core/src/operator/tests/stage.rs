@@ -1,20 +1,20 @@
 //! The stage: server, operator, agents, kubelet and garbage collector, moved one
 //! step at a time, with what must hold checked after each.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cluster;
+mod invariants;
+mod seen;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
-use sluice_crds::internal::ClaimPhase;
-use sluice_crds::names::{CHILD_PREFIX, FINALIZER_FENCED};
-use sluice_crds::user::EIPStatus;
 
 use super::agent::{Agent, Proofs};
 use super::objects::{attachment, gateway, key, namespace, node, pool};
-use super::server::{Server, meta, slot_of};
-use crate::entry::{Body, Entry};
+use super::server::Server;
 use crate::identity::Uid;
 use crate::operator::action::{Action, Announcement, Outcome};
-use crate::operator::event::{ChildKind, Event, Key, Kind, Millis, Object, PodFacts};
+use crate::operator::event::{ChildKind, Event, Key, Kind, Millis, Object};
 use crate::operator::{Operator, OperatorSettings};
 
 /// What happens to an action on its way.
@@ -255,163 +255,14 @@ impl Stage {
         true
     }
 
-    fn boot_of(&self, node: &str) -> String {
-        format!("boot-{node}-{}", self.boots.get(node).copied().unwrap_or(1))
-    }
-
-    /// Deployment controller, scheduler, kubelet and garbage collector, one round.
-    pub fn cluster(&mut self) -> bool {
-        let before = self.server.log.values().map(Vec::len).sum::<usize>();
-        let deployments: Vec<_> = self
-            .server
-            .all(Kind::Child)
-            .filter_map(|o| match o {
-                Object::Child(c) if c.kind == ChildKind::Deployment => Some(c.clone()),
-                _ => None,
-            })
-            .collect();
-        let pods: Vec<PodFacts> = self
-            .server
-            .all(Kind::Pod)
-            .filter_map(|o| match o {
-                Object::Pod(p) => Some(p.clone()),
-                _ => None,
-            })
-            .collect();
-        for deployment in &deployments {
-            let has = pods
-                .iter()
-                .any(|p| p.gateway_uid == deployment.gateway_uid && !p.deleting);
-            if !has && !deployment.deleting {
-                self.pods += 1;
-                let name = format!("{}-rs-{}", deployment.key.name, self.pods);
-                self.server.create(Object::Pod(PodFacts {
-                    key: key(&deployment.key.namespace, &name),
-                    uid: Uid::new(""),
-                    resource_version: String::new(),
-                    gateway_uid: deployment.gateway_uid.clone(),
-                    node: if self.pods.is_multiple_of(2) {
-                        "n1"
-                    } else {
-                        "n2"
-                    }
-                    .to_owned(),
-                    finalizers: vec![FINALIZER_FENCED.to_owned()],
-                    deleting: false,
-                    phase: "Pending".into(),
-                    containers_terminated: false,
-                    ready: false,
-                }));
-            }
-        }
-        for pod in &pods {
-            let slot = (Kind::Pod, None, pod.key.clone());
-            if !deployments.iter().any(|d| d.gateway_uid == pod.gateway_uid) {
-                self.server.delete(&slot);
-            }
-            let agent = self
-                .agents
-                .iter_mut()
-                .position(|a| a.pod_uid == pod.uid.as_str());
-            match agent {
-                None if !pod.deleting => {
-                    let name = pod.key.name.rsplitn(3, '-').nth(2).unwrap_or_default();
-                    let gateway = key(
-                        &pod.key.namespace,
-                        name.strip_prefix(CHILD_PREFIX).unwrap_or(name),
-                    );
-                    let boot = self.boot_of(&pod.node);
-                    self.agents.push(Agent::start(pod, &gateway, &boot));
-                }
-                None => self.terminate(&pod.key),
-                Some(n) if pod.deleting => {
-                    let crash = self.crash_on_delete;
-                    let agent = &mut self.agents[n];
-                    if crash {
-                        agent.running = false;
-                    } else {
-                        agent.give_up(&mut self.server, &mut self.proofs);
-                    }
-                    agent.kernel.clear();
-                    self.terminate(&pod.key);
-                }
-                Some(_) => {}
-            }
-        }
-        // The collector deletes reports whose Pod is gone.
-        let orphans: Vec<_> = self
-            .server
-            .all(Kind::GatewayInstance)
-            .filter(|o| match o {
-                Object::GatewayInstance(r) => !self
-                    .server
-                    .all(Kind::Pod)
-                    .any(|p| matches!(p, Object::Pod(p) if p.uid.as_str() == r.spec.pod_uid)),
-                _ => false,
-            })
-            .map(slot_of)
-            .collect();
-        for slot in orphans {
-            self.server.delete(&slot);
-        }
-        self.check();
-        before != self.server.log.values().map(Vec::len).sum::<usize>()
-    }
-
-    fn terminate(&mut self, pod: &Key) {
-        self.server
-            .change(&(Kind::Pod, None, pod.clone()), false, |o| {
-                if let Object::Pod(p) = o {
-                    p.containers_terminated = true;
-                }
-            });
-    }
-
-    /// The node of an agent loses power and boots anew.
-    pub fn reboot(&mut self, name: &str) {
-        let boot = self.boots.entry(name.to_owned()).or_insert(1);
-        *boot += 1;
-        let boot = format!("boot-{name}-{boot}");
-        for agent in &mut self.agents {
-            if agent.node == name {
-                agent.kernel.clear();
-                agent.running = false;
-            }
-        }
-        let pods: Vec<PodFacts> = self
-            .server
-            .all(Kind::Pod)
-            .filter_map(|o| match o {
-                Object::Pod(p) if p.node == name && !p.deleting => Some(p.clone()),
-                _ => None,
-            })
-            .collect();
-        for pod in pods {
-            if let Some(n) = self
-                .agents
-                .iter()
-                .position(|a| a.pod_uid == pod.uid.as_str())
-            {
-                let gateway = self.agents[n].gateway.clone();
-                self.agents[n] = Agent::start(&pod, &gateway, &boot);
-            }
-        }
-        self.server
-            .change(&(Kind::Node, None, key("", name)), false, |o| {
-                if let Object::Node(n) = o {
-                    n.boot_id = boot.clone();
-                }
-            });
-    }
-
     pub fn agent_round(&mut self) -> bool {
-        let before = self.server.log.values().map(Vec::len).sum::<usize>();
+        let before = self.server.changes();
         for n in 0..self.agents.len() {
             for step in 0..4 {
                 self.agent_step(n, step);
             }
         }
-        before != self.server.log.values().map(Vec::len).sum::<usize>()
+        before != self.server.changes()
     }
 
     pub fn agent_step(&mut self, n: usize, step: usize) {
@@ -432,10 +283,7 @@ impl Stage {
     /// Runs everything until nothing moves; agents renew their Leases.
     pub fn settle(&mut self) {
         for round in 0..3_000 {
-            // Renewing the Lease is no news: count what else moved.
-            let leases = self.server.log.get(&Kind::Lease).map_or(0, Vec::len);
-            let mut moved = self.deliver_all();
-            moved &= self.server.log.get(&Kind::Lease).map_or(0, Vec::len) == leases || moved;
+            self.deliver_all();
             let polled = self.poll();
             let mut ran = false;
             while self.execute(0, Fate::Done) {
@@ -458,7 +306,7 @@ impl Stage {
         );
     }
 
-    /// Changes of everything but Leases.
+    /// Changes of everything but Leases: renewing one is no news.
     fn quiet_mark(&self) -> usize {
         self.server
             .log
@@ -466,161 +314,5 @@ impl Stage {
             .filter(|(kind, _)| **kind != Kind::Lease)
             .map(|(_, log)| log.len())
             .sum()
-    }
-
-    pub fn exists(&self, kind: Kind, namespace: &str, name: &str) -> bool {
-        self.server.get(kind, &key(namespace, name)).is_some()
-    }
-
-    pub fn eip(&self, namespace: &str, name: &str) -> EIPStatus {
-        match self.server.get(Kind::EIP, &key(namespace, name)) {
-            Some(Object::EIP(e)) => e.status.clone().unwrap_or_default(),
-            _ => panic!("no EIP {namespace}/{name}"),
-        }
-    }
-
-    /// Status and reason of a condition.
-    pub fn condition(
-        &self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        type_: &str,
-    ) -> (String, String) {
-        let conditions = match self.server.get(kind, &key(namespace, name)) {
-            Some(Object::EIP(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::FIP(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::DNAT(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::SNAT(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::NATGateway(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::EIPPool(o)) => o.status.as_ref().map(|s| &s.conditions),
-            _ => panic!("no {kind:?} {namespace}/{name}"),
-        };
-        conditions
-            .into_iter()
-            .flatten()
-            .find(|c| c.type_ == type_)
-            .map(|c| (c.status.clone(), c.reason.clone()))
-            .unwrap_or_else(|| ("none".into(), "none".into()))
-    }
-
-    /// What must hold at every moment.
-    pub fn check(&self) {
-        if self.unchecked {
-            return;
-        }
-        let mut owners: BTreeMap<String, Key> = BTreeMap::new();
-        let mut claimed: BTreeMap<String, (String, String, String)> = BTreeMap::new();
-        for object in self.server.all(Kind::AddressClaim) {
-            let Object::AddressClaim(claim) = object else {
-                continue;
-            };
-            let owner = &claim.spec.owner;
-            if claim.spec.phase == ClaimPhase::Bound {
-                claimed.insert(
-                    claim.spec.address.clone(),
-                    (
-                        owner.uid.clone(),
-                        owner.namespace.clone(),
-                        owner.name.clone(),
-                    ),
-                );
-            }
-        }
-        // An address is never in two EIPs, and Ready=True is evidence.
-        for object in self.server.all(Kind::EIP) {
-            let Object::EIP(eip) = object else { continue };
-            let (_, name, uid) = object.identity();
-            let Some(status) = &eip.status else { continue };
-            for address in [&status.ipv4, &status.ipv6].into_iter().flatten() {
-                if claimed.get(address).is_some_and(|c| c.0 == uid.as_str()) {
-                    let other = owners.insert(address.clone(), name.clone());
-                    assert_eq!(other, None, "{address} is in two EIPs");
-                }
-            }
-            let ready = status
-                .conditions
-                .iter()
-                .any(|c| c.type_ == "Ready" && c.status == "True");
-            assert_eq!(ready, status.holder.is_some(), "{name:?}: {status:?}");
-            let Some(holder) = &status.holder else {
-                continue;
-            };
-            for address in [&status.ipv4, &status.ipv6].into_iter().flatten() {
-                let proved = self.proofs.iter().any(|(instance, term, lease, line)| {
-                    *instance == holder.instance
-                        && *term == holder.term
-                        && *lease == holder.lease_uid
-                        && line.starts_with(&format!("addr {uid} "))
-                        && line.contains(&format!(" {address} "))
-                });
-                assert!(
-                    proved,
-                    "{name:?} is Ready at {holder:?}, which never proved {address}"
-                );
-            }
-        }
-        for kind in [Kind::FIP, Kind::DNAT, Kind::SNAT] {
-            for object in self.server.all(kind) {
-                let (_, name, uid) = object.identity();
-                if self.condition(kind, &name.namespace, &name.name, "Ready").0 == "True" {
-                    let word = format!("{kind:?} {uid} ").to_lowercase();
-                    assert!(
-                        self.proofs.iter().any(|p| p.3.starts_with(&word)),
-                        "{name:?} is Ready and nobody ever proved it"
-                    );
-                }
-            }
-        }
-        // While a kernel answers for an address, nobody else has it.
-        let mut answering: BTreeMap<String, &Agent> = BTreeMap::new();
-        for agent in &self.agents {
-            for line in &agent.kernel {
-                let entry: Entry = line.parse().unwrap();
-                if let Body::Addr { address, .. } = entry.body {
-                    let address = address.to_string();
-                    if let Some(other) = answering.insert(address.clone(), agent) {
-                        assert_eq!(
-                            other.gateway_uid, agent.gateway_uid,
-                            "{address} stands in kernels of two gateways"
-                        );
-                    }
-                    let owner = claimed.get(&address);
-                    assert!(owner.is_some(), "{address} was freed while a kernel has it");
-                }
-            }
-        }
-    }
-
-    /// Names of everything that the operator or agents made.
-    pub fn remains(&self) -> Vec<String> {
-        self.server
-            .objects
-            .iter()
-            .filter(|((kind, _, _), _)| {
-                !matches!(kind, Kind::Namespace | Kind::Node | Kind::Attachment)
-            })
-            .map(|(slot, o)| format!("{slot:?} {:?}", meta(o).map(|m| &m.finalizers)))
-            .collect()
-    }
-
-    /// Every EIP and rule that is accepted, and is not Ready.
-    pub fn not_ready(&self) -> BTreeSet<String> {
-        let mut out = BTreeSet::new();
-        for kind in [Kind::EIP, Kind::FIP, Kind::DNAT, Kind::SNAT] {
-            for object in self.server.all(kind) {
-                let (_, name, _) = object.identity();
-                let of = |type_: &str| self.condition(kind, &name.namespace, &name.name, type_);
-                let unaccepted = of("Accepted").0 == "False";
-                if !unaccepted && of("Ready").0 != "True" {
-                    out.insert(format!(
-                        "{kind:?} {name:?} {:?} {:?}",
-                        of("Accepted"),
-                        of("Ready")
-                    ));
-                }
-            }
-        }
-        out
     }
 }
