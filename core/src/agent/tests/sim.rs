@@ -1,19 +1,20 @@
 //! One virtual clock, one API server, one kernel; answers come when the test
 //! says so. Whatever the agent does is checked against what it may do.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+mod invariants;
+mod kernel;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use kernel::Kernel;
 use sluice_crds::internal::{
-    ConfigLan, ConfigSettings, ConfigUplink, GatewayInstanceStatus, OwnerGateway, RejectedEntry,
-    RuleSliceSpec,
+    ConfigLan, ConfigSettings, ConfigUplink, GatewayInstanceStatus, OwnerGateway, RuleSliceSpec,
 };
 
 use super::super::*;
-use crate::config::{Config, Rank, Snapshot, assemble, compile};
+use crate::config::{Config, Rank, assemble, compile};
 use crate::entry::Entry;
-use crate::identity::{InstanceId, Revision, Term, Uid};
+use crate::identity::{InstanceId, Revision, Uid};
 
 /// The instance under test.
 pub fn me() -> InstanceId {
@@ -63,26 +64,6 @@ pub fn config(eips: impl IntoIterator<Item = u8>) -> Config {
             (rank, entry)
         }),
     )
-}
-
-/// The kernel.
-#[derive(Clone, Debug, Default)]
-pub struct Kernel {
-    pub stamp: Option<(Revision, String)>,
-    /// What the last apply of this process that did not fail brought about: a
-    /// repair brings it back.
-    pub repairs_to: Option<(Revision, String)>,
-    pub answering: bool,
-    pub entries: BTreeSet<String>,
-    pub announced: BTreeSet<IpAddr>,
-    /// Revisions that were confirmed to the agent.
-    pub confirmed: Vec<(Revision, String)>,
-    /// Removed, and not flushed a second time since; with the revision that removed it,
-    /// or that was cleared.
-    pub unflushed: BTreeMap<String, Revision>,
-    pub refuse: Option<String>,
-    pub conflicts: Vec<IpAddr>,
-    pub inspection: Inspection,
 }
 
 /// All of the world that an agent sees.
@@ -244,96 +225,6 @@ impl Sim {
         }
     }
 
-    /// What must hold for each action at the moment it is begun.
-    fn check(&self, action: &Action) {
-        let slot = slot(action);
-        let taken = self.open.iter().any(|open| self::slot(open) == slot);
-        assert!(!taken, "two of a kind: {action:?} beside {:?}", self.open);
-        match action {
-            Action::Report(status) => self.check_report(status),
-            Action::Kernel(KernelOp::Apply { revision, .. }) => {
-                if let Some((held, _)) = &self.kernel.stamp {
-                    assert!(
-                        held.uid != revision.uid || held.generation <= revision.generation,
-                        "back from {held} to {revision}"
-                    );
-                }
-            }
-            Action::Kernel(KernelOp::Repair) => {
-                assert_eq!(
-                    self.kernel.repairs_to, self.kernel.stamp,
-                    "repairs to what was"
-                );
-            }
-            Action::Kernel(KernelOp::Announce(_)) => assert!(self.kernel.answering),
-            Action::WriteLease(write) => {
-                let lease = self
-                    .lease
-                    .as_ref()
-                    .filter(|l| l.uid == write.uid && l.resource_version == write.resource_version);
-                if let Some(lease) = lease {
-                    assert!(
-                        lease.holder.is_empty() || lease.holder == me().to_string(),
-                        "takes from {}",
-                        lease.holder
-                    );
-                    let taken = lease.holder != write.holder && !write.holder.is_empty();
-                    assert_eq!(write.transitions, lease.transitions + i64::from(taken));
-                    assert!(
-                        !write.holder.is_empty() || !self.kernel.answering,
-                        "released first"
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A report claims only what the kernel confirmed.
-    fn check_report(&self, status: &GatewayInstanceStatus) {
-        assert_eq!(status.instance, me().to_string());
-        if let Some(applied) = &status.applied {
-            let confirmed = self.kernel.confirmed.iter().any(|(revision, digest)| {
-                revision.uid.as_str() == applied.uid
-                    && revision.generation == applied.generation
-                    && *digest == applied.digest
-            });
-            assert!(confirmed, "{applied:?} was never confirmed");
-            self.check_removals(&Revision {
-                uid: Uid::new(&*applied.uid),
-                generation: applied.generation,
-            });
-        }
-        if let Some(active) = &status.active {
-            let held = self.agent.tenure.held(&me().to_string()).unwrap();
-            let term = Term {
-                lease_uid: Uid::new(&*active.lease_uid),
-                transitions: active.term,
-            };
-            assert_eq!(held, term);
-            assert!(
-                status.applied.is_some() && self.kernel.answering,
-                "{status:?}"
-            );
-        }
-        if status.is_final {
-            assert!(status.applied.is_none() && status.active.is_none());
-            assert!(self.kernel.stamp.is_none() && !self.kernel.answering);
-        }
-    }
-
-    /// A removal is acknowledged only after its connections were flushed.
-    fn check_removals(&self, acked: &Revision) {
-        let place = |wanted: &Revision| self.published.iter().position(|(r, _)| r == wanted);
-        let (_, keys) = &self.published[place(acked).unwrap()];
-        for (key, removed_in) in &self.kernel.unflushed {
-            assert!(
-                keys.contains(key) || place(acked) < place(removed_in),
-                "removal of {key} acknowledged by {acked} before its flush"
-            );
-        }
-    }
-
     /// Moves the clock, with a tick if one is due.
     pub fn pass(&mut self, millis: u64) {
         self.now += millis;
@@ -451,125 +342,11 @@ impl Sim {
                 Event::Report(ReportAnswer::Stands(Box::new(self.report.clone())))
             }
             Action::ReadPod => Event::Pod(self.pod.clone()),
-            Action::Kernel(op) => Event::Kernel(self.kernel_op(op)),
+            Action::Kernel(op) => {
+                self.ops.push(kernel::name(&op));
+                Event::Kernel(self.kernel.carry_out(op))
+            }
             Action::Exit => unreachable!(),
         }
-    }
-
-    fn kernel_op(&mut self, op: KernelOp) -> KernelAnswer {
-        self.ops.push(name(&op));
-        let kernel = &mut self.kernel;
-        match op {
-            KernelOp::Apply {
-                snapshot,
-                revision,
-                holding,
-            } => kernel.apply(&snapshot, revision, holding),
-            KernelOp::Flush => {
-                kernel.unflushed.clear();
-                KernelAnswer::Flushed
-            }
-            KernelOp::Announce(addresses) => {
-                kernel.announced.extend(addresses);
-                KernelAnswer::Announced
-            }
-            KernelOp::Probe(addresses) => {
-                let others = kernel.conflicts.iter().filter(|a| addresses.contains(a));
-                KernelAnswer::Probed(others.map(|a| (*a, "another".to_owned())).collect())
-            }
-            KernelOp::Inspect => KernelAnswer::Inspected(kernel.inspection.clone()),
-            KernelOp::Repair => {
-                kernel.inspection.drift.clear();
-                KernelAnswer::Repaired(1)
-            }
-            KernelOp::Clear => {
-                kernel.lose_all();
-                kernel.repairs_to = None;
-                kernel.answering = false;
-                kernel.announced.clear();
-                KernelAnswer::Cleared
-            }
-        }
-    }
-}
-
-impl Kernel {
-    fn apply(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        revision: Revision,
-        holding: bool,
-    ) -> KernelAnswer {
-        let (refused, kept): (Vec<&Entry>, Vec<&Entry>) = snapshot.entries.iter().partition(|e| {
-            self.refuse
-                .as_ref()
-                .is_some_and(|text| e.to_string().contains(text))
-        });
-        let kept: BTreeSet<String> = kept.iter().map(|entry| entry.key()).collect();
-        let lost: Vec<String> = self.entries.difference(&kept).cloned().collect();
-        let flush_again = !lost.is_empty();
-        for key in lost {
-            self.unflushed.entry(key).or_insert(revision.clone());
-        }
-        self.entries = kept;
-        self.answering = holding;
-        if !holding {
-            self.announced.clear();
-        }
-        let stamp = (revision, snapshot.digest.to_string());
-        self.confirmed.push(stamp.clone());
-        self.repairs_to = Some(stamp.clone());
-        self.stamp = Some(stamp);
-        KernelAnswer::Applied {
-            rejected: refused
-                .iter()
-                .map(|entry| RejectedEntry {
-                    key: entry.key(),
-                    digest: entry.digest().short(),
-                    error: "refused".to_owned(),
-                })
-                .collect(),
-            flush_again,
-        }
-    }
-}
-
-impl Kernel {
-    /// All rules go, their connections do not.
-    fn lose_all(&mut self) {
-        let Some((revision, _)) = self.stamp.take() else {
-            return;
-        };
-        for key in std::mem::take(&mut self.entries) {
-            self.unflushed.entry(key).or_insert(revision.clone());
-        }
-    }
-}
-
-/// Short words for what was done.
-pub fn name(op: &KernelOp) -> String {
-    match op {
-        KernelOp::Apply {
-            revision, holding, ..
-        } => format!("apply {} {holding}", revision.generation),
-        KernelOp::Flush => "flush".to_owned(),
-        KernelOp::Announce(addresses) => format!("announce {}", addresses.len()),
-        KernelOp::Probe(addresses) => format!("probe {}", addresses.len()),
-        KernelOp::Inspect => "inspect".to_owned(),
-        KernelOp::Repair => "repair".to_owned(),
-        KernelOp::Clear => "clear".to_owned(),
-    }
-}
-
-/// Of each slot at most one action is under way.
-fn slot(action: &Action) -> u8 {
-    match action {
-        Action::ReadHeader => 0,
-        Action::FetchSlices(_) => 1,
-        Action::ReadLease | Action::WriteLease(_) => 2,
-        Action::Report(_) | Action::ReadReport => 3,
-        Action::ReadPod => 4,
-        Action::Kernel(_) => 5,
-        Action::Exit => 6,
     }
 }
