@@ -81,8 +81,22 @@ fn settings(lan_addresses: &[&str]) -> Settings {
     }
 }
 
-/// A flow from `ORIG_SRC>ORIG_DST REPLY_SRC>REPLY_DST`; without ports it is a ping.
-fn flow(mark: u32, proto: &str, text: &str) -> Flow {
+/// A flow by its mark, protocol and tuples: `outside tcp SRC>DST REPLY_SRC>REPLY_DST`;
+/// without ports for a ping. Marks are those of a packet that came from `outside` by
+/// uplink 1, from `inside` to go out by uplink 1, from `within` to go out by none, from
+/// inside back to the LAN (`hairpin`), or `unmarked`.
+fn flow(text: &str) -> Flow {
+    let [mark, proto, orig, reply] = text.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{text}");
+    };
+    let mark = match mark {
+        "outside" => FROM_OUTSIDE | 1,
+        "inside" => FROM_INSIDE | 1,
+        "within" => FROM_INSIDE,
+        "hairpin" => FROM_INSIDE | LAN_MARK,
+        "unmarked" => 0,
+        other => panic!("{other}"),
+    };
     let tuple = |text: &str| {
         let (src, dst) = text.split_once('>').unwrap();
         if proto == "ping" {
@@ -114,7 +128,6 @@ fn flow(mark: u32, proto: &str, text: &str) -> Flow {
             zone: None,
         }
     };
-    let (orig, reply) = text.split_once(' ').unwrap();
     Flow {
         orig: tuple(orig),
         reply: tuple(reply),
@@ -129,369 +142,100 @@ fn flow(mark: u32, proto: &str, text: &str) -> Flow {
     }
 }
 
-const OUTSIDE: u32 = FROM_OUTSIDE | 1;
-const INSIDE: u32 = FROM_INSIDE | 1;
-const HAIRPIN: u32 = FROM_INSIDE | LAN_MARK;
-
-/// Mark, protocol, flow, why.
-type Case = (u32, &'static str, &'static str, &'static str);
-
 /// What the rules would make as it is.
-const AGREE: [Case; 30] = [
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.1:80 10.244.0.5:80>9.9.9.9:50",
-        "FIP in",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.6:80 10.244.0.5:80>9.9.9.9:50",
-        "second FIP in",
-    ),
-    (
-        OUTSIDE,
-        "ping",
-        "9.9.9.9>192.0.2.1 10.244.0.5>9.9.9.9",
-        "ping through a FIP",
-    ),
-    (
-        OUTSIDE,
-        "ping",
-        "9.9.9.9>192.0.2.2 192.0.2.2>9.9.9.9",
-        "ping to an EIP without a FIP",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "[2001::9]:50>[2001:db8::1]:80 [fd00::5]:80>[2001::9]:50",
-        "FIP in, IPv6",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:50",
-        "DNAT",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:61",
-        "DNAT, client's port changed",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "[2001::9]:50>[2001:db8::2]:443 [fd00::6]:8443>[2001::9]:50",
-        "DNAT, IPv6",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:1000 10.244.0.6:1000>9.9.9.9:50",
-        "first port of a range",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:1200 10.244.0.6:1200>9.9.9.9:50",
-        "last port of a range",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:2000 10.244.0.7:2000>9.9.9.9:50",
-        "port beside a range",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50",
-        "all ports",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50",
-        "FIP out",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:1024",
-        "FIP out, port changed",
-    ),
-    (
-        INSIDE,
-        "ping",
-        "10.244.0.5>9.9.9.9 9.9.9.9>192.0.2.1",
-        "ping out by FIP",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "[fd00::5]:50>[2001::9]:80 [2001::9]:80>[2001:db8::1]:50",
-        "FIP out, IPv6",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
-        "SNAT",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "[fd00::6]:50>[2001::9]:80 [2001::9]:80>[2001:db8::3]:50",
-        "SNAT, IPv6",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.4:50",
-        "one EIP of a pool",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.5:50",
-        "the other EIP of a pool",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.9.9:50>9.9.9.9:80 9.9.9.9:80>192.0.2.2:50",
-        "longest prefix",
-    ),
-    (
-        HAIRPIN,
-        "tcp",
-        "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>192.0.2.1:50",
-        "hairpin by FIP",
-    ),
-    (
-        HAIRPIN,
-        "tcp",
-        "10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>10.244.0.254:50",
-        "hairpin by the LAN's address",
-    ),
-    (
-        FROM_INSIDE,
-        "ping",
-        "10.244.0.6>10.244.0.254 10.244.0.254>10.244.0.6",
-        "ping to the next hop",
-    ),
-    (
-        INSIDE,
-        "ping",
-        "10.244.0.6>192.0.2.2 192.0.2.2>10.244.0.6",
-        "inside ping to an EIP without a FIP",
-    ),
-    (
-        FROM_INSIDE,
-        "tcp",
-        "172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>172.16.0.1:50",
-        "a source without a rule",
-    ),
-    (
-        0,
-        "tcp",
-        "10.250.0.2:50>10.96.0.1:443 10.96.0.1:443>10.250.0.2:50",
-        "the agent's own",
-    ),
-    (
-        0,
-        "tcp",
-        "10.244.0.254:50>10.244.0.6:80 10.244.0.6:80>10.244.0.254:50",
-        "this host's own on the LAN",
-    ),
-    (
-        0,
-        "tcp",
-        "172.16.0.1:50>172.16.0.2:80 127.0.0.1:15001>172.16.0.1:50",
-        "another program's",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
-        "SNAT from before a longer prefix",
-    ),
-];
+const AGREE: &str = "\
+outside tcp 9.9.9.9:50>192.0.2.1:80 10.244.0.5:80>9.9.9.9:50  # FIP in
+outside tcp 9.9.9.9:50>192.0.2.6:80 10.244.0.5:80>9.9.9.9:50  # second FIP in
+outside ping 9.9.9.9>192.0.2.1 10.244.0.5>9.9.9.9  # ping through a FIP
+outside ping 9.9.9.9>192.0.2.2 192.0.2.2>9.9.9.9  # ping to an EIP without a FIP
+outside tcp [2001::9]:50>[2001:db8::1]:80 [fd00::5]:80>[2001::9]:50  # FIP in, IPv6
+outside tcp 9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:50  # DNAT
+outside tcp 9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:61  # DNAT, client's port changed
+outside tcp [2001::9]:50>[2001:db8::2]:443 [fd00::6]:8443>[2001::9]:50  # DNAT, IPv6
+outside udp 9.9.9.9:50>192.0.2.2:1000 10.244.0.6:1000>9.9.9.9:50  # first port of a range
+outside udp 9.9.9.9:50>192.0.2.2:1200 10.244.0.6:1200>9.9.9.9:50  # last port of a range
+outside udp 9.9.9.9:50>192.0.2.2:2000 10.244.0.7:2000>9.9.9.9:50  # port beside a range
+outside udp 9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50  # all ports
+inside tcp 10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50  # FIP out
+inside tcp 10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:1024  # FIP out, port changed
+inside ping 10.244.0.5>9.9.9.9 9.9.9.9>192.0.2.1  # ping out by FIP
+inside tcp [fd00::5]:50>[2001::9]:80 [2001::9]:80>[2001:db8::1]:50  # FIP out, IPv6
+inside tcp 10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50  # SNAT
+inside tcp [fd00::6]:50>[2001::9]:80 [2001::9]:80>[2001:db8::3]:50  # SNAT, IPv6
+inside tcp 10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.4:50  # one EIP of a pool
+inside tcp 10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.5:50  # the other EIP of a pool
+inside tcp 10.244.9.9:50>9.9.9.9:80 9.9.9.9:80>192.0.2.2:50  # longest prefix
+hairpin tcp 10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>192.0.2.1:50  # hairpin by FIP
+hairpin tcp 10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>10.244.0.254:50  # hairpin by the LAN's address
+within ping 10.244.0.6>10.244.0.254 10.244.0.254>10.244.0.6  # ping to the next hop
+inside ping 10.244.0.6>192.0.2.2 192.0.2.2>10.244.0.6  # inside ping to an EIP without a FIP
+within tcp 172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>172.16.0.1:50  # a source without a rule
+unmarked tcp 10.250.0.2:50>10.96.0.1:443 10.96.0.1:443>10.250.0.2:50  # the agent's own
+unmarked tcp 10.244.0.254:50>10.244.0.6:80 10.244.0.6:80>10.244.0.254:50  # this host's own on the LAN
+unmarked tcp 172.16.0.1:50>172.16.0.2:80 127.0.0.1:15001>172.16.0.1:50  # another program's
+inside tcp 10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50  # SNAT from before a longer prefix
+";
 
 /// What a rule would make otherwise, or not at all.
-const CONTRADICT: [Case; 24] = [
-    (
-        INSIDE,
-        "tcp",
-        "10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.2:50",
-        "SNAT of another source",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.1:80 10.244.0.77:80>9.9.9.9:50",
-        "FIP with another target",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.99:80 10.244.0.5:80>9.9.9.9:50",
-        "FIP and EIP removed",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.2:80 10.244.0.5:80>9.9.9.9:50",
-        "FIP removed",
-    ),
-    (
-        OUTSIDE,
-        "ping",
-        "9.9.9.9>192.0.2.1 192.0.2.1>9.9.9.9",
-        "ping from before the FIP",
-    ),
-    (
-        OUTSIDE,
-        "ping",
-        "9.9.9.9>192.0.2.2 10.244.0.6>9.9.9.9",
-        "ping through a removed FIP",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "[2001::9]:50>[2001:db8::1]:80 [fd00::7]:80>[2001::9]:50",
-        "FIP with another target, IPv6",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.2:8080 10.244.0.7:80>9.9.9.9:50",
-        "DNAT to another target",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:81>9.9.9.9:50",
-        "DNAT to another port",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:50",
-        "DNAT of another protocol",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:999 10.244.0.6:999>9.9.9.9:50",
-        "below a range",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:1201 10.244.0.6:1201>9.9.9.9:50",
-        "above a range",
-    ),
-    (
-        OUTSIDE,
-        "udp",
-        "9.9.9.9:50>192.0.2.2:1100 10.244.0.7:1100>9.9.9.9:50",
-        "range to another target",
-    ),
-    (
-        OUTSIDE,
-        "tcp",
-        "9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50",
-        "all ports of another protocol",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
-        "SNAT from before the FIP",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50",
-        "FIP out removed",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.99:50",
-        "SNAT by a removed EIP",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50",
-        "SNAT removed",
-    ),
-    (
-        INSIDE,
-        "tcp",
-        "[fd00::6]:50>[2001::9]:80 [2001::9]:80>[2001:db8::1]:50",
-        "FIP out removed, IPv6",
-    ),
-    (
-        HAIRPIN,
-        "tcp",
-        "10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>192.0.2.1:50",
-        "hairpin by a removed FIP",
-    ),
-    (
-        HAIRPIN,
-        "tcp",
-        "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.0.254:50",
-        "hairpin from before the FIP",
-    ),
-    (
-        0,
-        "udp",
-        "10.244.0.6:50>9.9.9.9:53 9.9.9.9:53>10.244.0.6:50",
-        "untranslated from before the rules",
-    ),
-    (
-        0,
-        "udp",
-        "9.9.9.9:50>192.0.2.3:53 192.0.2.3:53>9.9.9.9:50",
-        "to an EIP from before the rules",
-    ),
-    (
-        INSIDE,
-        "udp",
-        "10.244.0.6:50>9.9.9.9:53 9.9.9.9:53>10.244.0.6:50",
-        "never translated",
-    ),
-];
+const CONTRADICT: &str = "\
+inside tcp 10.244.9.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.2:50  # SNAT of another source
+outside tcp 9.9.9.9:50>192.0.2.1:80 10.244.0.77:80>9.9.9.9:50  # FIP with another target
+outside tcp 9.9.9.9:50>192.0.2.99:80 10.244.0.5:80>9.9.9.9:50  # FIP and EIP removed
+outside tcp 9.9.9.9:50>192.0.2.2:80 10.244.0.5:80>9.9.9.9:50  # FIP removed
+outside ping 9.9.9.9>192.0.2.1 192.0.2.1>9.9.9.9  # ping from before the FIP
+outside ping 9.9.9.9>192.0.2.2 10.244.0.6>9.9.9.9  # ping through a removed FIP
+outside tcp [2001::9]:50>[2001:db8::1]:80 [fd00::7]:80>[2001::9]:50  # FIP with another target, IPv6
+outside tcp 9.9.9.9:50>192.0.2.2:8080 10.244.0.7:80>9.9.9.9:50  # DNAT to another target
+outside tcp 9.9.9.9:50>192.0.2.2:8080 10.244.0.6:81>9.9.9.9:50  # DNAT to another port
+outside udp 9.9.9.9:50>192.0.2.2:8080 10.244.0.6:80>9.9.9.9:50  # DNAT of another protocol
+outside udp 9.9.9.9:50>192.0.2.2:999 10.244.0.6:999>9.9.9.9:50  # below a range
+outside udp 9.9.9.9:50>192.0.2.2:1201 10.244.0.6:1201>9.9.9.9:50  # above a range
+outside udp 9.9.9.9:50>192.0.2.2:1100 10.244.0.7:1100>9.9.9.9:50  # range to another target
+outside tcp 9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50  # all ports of another protocol
+inside tcp 10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50  # SNAT from before the FIP
+inside tcp 10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50  # FIP out removed
+inside tcp 10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.99:50  # SNAT by a removed EIP
+inside tcp 172.16.0.1:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50  # SNAT removed
+inside tcp [fd00::6]:50>[2001::9]:80 [2001::9]:80>[2001:db8::1]:50  # FIP out removed, IPv6
+hairpin tcp 10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>192.0.2.1:50  # hairpin by a removed FIP
+hairpin tcp 10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.0.254:50  # hairpin from before the FIP
+unmarked udp 10.244.0.6:50>9.9.9.9:53 9.9.9.9:53>10.244.0.6:50  # untranslated from before the rules
+unmarked udp 9.9.9.9:50>192.0.2.3:53 192.0.2.3:53>9.9.9.9:50  # to an EIP from before the rules
+inside udp 10.244.0.6:50>9.9.9.9:53 9.9.9.9:53>10.244.0.6:50  # never translated
+";
+
+/// A table's flows, and what each is.
+fn flows(table: &'static str) -> impl Iterator<Item = (&'static str, Flow)> {
+    table.lines().map(|line| {
+        let (text, _) = line.split_once("  # ").unwrap();
+        (line, flow(text))
+    })
+}
 
 #[test]
 fn flows_that_the_rules_would_make_anew_as_they_are_stay() {
     let rules = translations(&settings(&["10.244.0.254/16", "fd00::fe/64"]));
-    for (mark, proto, text, why) in AGREE {
-        assert!(!rules.is_stray(&flow(mark, proto, text)), "{why}: {text}");
+    for (line, flow) in flows(AGREE) {
+        assert!(!rules.is_stray(&flow), "{line}");
     }
 }
 
 #[test]
 fn flows_that_contradict_the_rules_are_strays() {
     let rules = translations(&settings(&["10.244.0.254/16", "fd00::fe/64"]));
-    for (mark, proto, text, why) in CONTRADICT {
-        assert!(rules.is_stray(&flow(mark, proto, text)), "{why}: {text}");
+    for (line, flow) in flows(CONTRADICT) {
+        assert!(rules.is_stray(&flow), "{line}");
     }
 }
 
 #[test]
 fn a_lan_without_an_address_of_ours_masquerades_by_any() {
     let rules = translations(&settings(&[]));
-    let hairpin = "10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>10.244.3.3:50";
-    assert!(!rules.is_stray(&flow(HAIRPIN, "tcp", hairpin)));
+    let hairpin = "hairpin tcp 10.244.0.6:50>192.0.2.1:80 10.244.0.5:80>10.244.3.3:50";
+    assert!(!rules.is_stray(&flow(hairpin)));
     // A client with a FIP shows that all the same.
-    let by_fip = "10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.3.3:50";
-    assert!(rules.is_stray(&flow(HAIRPIN, "tcp", by_fip)));
+    let by_fip = "hairpin tcp 10.244.0.5:50>192.0.2.2:8080 10.244.0.6:80>10.244.3.3:50";
+    assert!(rules.is_stray(&flow(by_fip)));
 }
 
 /// What one change of the rules makes a stray is what is flushed for that change, so that a
@@ -537,10 +281,11 @@ fn whatever_a_change_makes_a_stray_its_flush_names() {
         changes.push((RULES.to_vec(), changed.collect()));
     }
     // Untranslated from inside to outside nothing is let out: such flows are from before.
-    let of_rules = |case: &&Case| case.0 != 0 && case.3 != "never translated";
-    let flows = AGREE.iter().chain(&CONTRADICT).filter(of_rules);
-    let flows: Vec<_> = flows
-        .map(|(mark, proto, text, _)| (text, flow(*mark, proto, text)))
+    let of_rules =
+        |(line, flow): &(&str, Flow)| flow.mark != 0 && !line.ends_with("never translated");
+    let flows: Vec<_> = flows(AGREE)
+        .chain(flows(CONTRADICT))
+        .filter(of_rules)
         .collect();
     let mut became = 0;
     for (old, new) in changes {
@@ -549,10 +294,10 @@ fn whatever_a_change_makes_a_stray_its_flush_names() {
             .each_ref()
             .map(|t| Translations::new(t, &settings, &options()));
         let flush = Flush::between(Some(&tables[0]), &tables[1]);
-        for (text, flow) in &flows {
+        for (line, flow) in &flows {
             if !before.is_stray(flow) && after.is_stray(flow) {
                 became += 1;
-                assert!(flush.matches(flow), "{text} is not in {flush:?}");
+                assert!(flush.matches(flow), "{line} is not in {flush:?}");
             }
         }
     }
