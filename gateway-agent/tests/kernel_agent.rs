@@ -16,7 +16,7 @@
 mod api_server;
 #[path = "agent/fake.rs"]
 mod fake;
-#[path = "agent/scenarios.rs"]
+#[path = "agent/scenarios/mod.rs"]
 mod scenarios;
 #[path = "agent/world.rs"]
 mod world;
