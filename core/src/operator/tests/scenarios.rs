@@ -12,12 +12,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::objects::key;
-use super::server::slot_of;
+use super::server::{conditions, meta, slot_of};
 use super::stage::Stage;
 use crate::operator::event::{Key, Kind, Object};
 
@@ -253,51 +252,24 @@ fn outcome(stage: &Stage) -> Outcome {
 
 fn status(object: &Object) -> BTreeMap<String, String> {
     let mut said = BTreeMap::new();
-    let mut conditions = |all: &[Condition]| {
-        for c in all {
+    for c in conditions(object) {
+        said.insert(
+            c.type_.clone(),
+            format!("{} {}: {}", c.status, c.reason, c.message),
+        );
+    }
+    if let Object::EIP(eip) = object {
+        let status = eip.status.clone().unwrap_or_default();
+        said.insert("ipv4".into(), status.ipv4.unwrap_or_else(|| "none".into()));
+        said.insert("ipv6".into(), status.ipv6.unwrap_or_else(|| "none".into()));
+        if let Some(holder) = status.holder {
             said.insert(
-                c.type_.clone(),
-                format!("{} {}: {}", c.status, c.reason, c.message),
+                "holder".into(),
+                format!("{} at {}", place(&holder.instance), holder.term),
             );
         }
-    };
-    let deleting = match object {
-        Object::NATGateway(o) => {
-            conditions(o.status.as_ref().map_or(&[], |s| &s.conditions));
-            o.metadata.deletion_timestamp.is_some()
-        }
-        Object::EIPPool(o) => {
-            conditions(o.status.as_ref().map_or(&[], |s| &s.conditions));
-            o.metadata.deletion_timestamp.is_some()
-        }
-        Object::EIP(o) => {
-            let status = o.status.clone().unwrap_or_default();
-            conditions(&status.conditions);
-            said.insert("ipv4".into(), status.ipv4.unwrap_or_else(|| "none".into()));
-            said.insert("ipv6".into(), status.ipv6.unwrap_or_else(|| "none".into()));
-            if let Some(holder) = status.holder {
-                said.insert(
-                    "holder".into(),
-                    format!("{} at {}", place(&holder.instance), holder.term),
-                );
-            }
-            o.metadata.deletion_timestamp.is_some()
-        }
-        Object::FIP(o) => {
-            conditions(o.status.as_ref().map_or(&[], |s| &s.conditions));
-            o.metadata.deletion_timestamp.is_some()
-        }
-        Object::DNAT(o) => {
-            conditions(o.status.as_ref().map_or(&[], |s| &s.conditions));
-            o.metadata.deletion_timestamp.is_some()
-        }
-        Object::SNAT(o) => {
-            conditions(o.status.as_ref().map_or(&[], |s| &s.conditions));
-            o.metadata.deletion_timestamp.is_some()
-        }
-        _ => false,
-    };
-    if deleting {
+    }
+    if meta(object).is_some_and(|m| m.deletion_timestamp.is_some()) {
         said.insert("deleting".into(), "yes".into());
     }
     said

@@ -5,6 +5,7 @@ mod cluster;
 mod sites;
 mod users;
 
+use super::super::USER_KINDS;
 use super::super::event::{Key, Kind};
 use super::super::subject::Subject;
 use super::World;
@@ -42,14 +43,7 @@ impl World {
             .chain(self.leases_by_gateway.keys());
         marks.extend(sites.cloned().map(Subject::Site));
         self.dirty.extend(marks);
-        for kind in [
-            Kind::NATGateway,
-            Kind::EIPPool,
-            Kind::EIP,
-            Kind::FIP,
-            Kind::DNAT,
-            Kind::SNAT,
-        ] {
+        for kind in USER_KINDS {
             for (_, key) in self.keys_of(kind) {
                 self.mark_object(kind, &key);
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sluice_crds::internal::ClaimPhase;
 
 use super::super::agent::Agent;
+use super::super::server::conditions;
 use super::Stage;
 use crate::entry::{Body, Entry};
 use crate::operator::event::{Key, Kind, Object};
@@ -47,8 +48,7 @@ impl Stage {
                     assert_eq!(other, None, "{address} is in two EIPs");
                 }
             }
-            let ready = status
-                .conditions
+            let ready = conditions(object)
                 .iter()
                 .any(|c| c.type_ == "Ready" && c.status == "True");
             assert_eq!(ready, status.holder.is_some(), "{name:?}: {status:?}");

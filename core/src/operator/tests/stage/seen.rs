@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sluice_crds::user::EIPStatus;
 
 use super::super::objects::key;
-use super::super::server::meta;
+use super::super::server::{conditions, meta};
 use super::Stage;
 use crate::operator::event::{Kind, Object};
 
@@ -29,18 +29,11 @@ impl Stage {
         name: &str,
         type_: &str,
     ) -> (String, String) {
-        let conditions = match self.server.get(kind, &key(namespace, name)) {
-            Some(Object::EIP(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::FIP(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::DNAT(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::SNAT(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::NATGateway(o)) => o.status.as_ref().map(|s| &s.conditions),
-            Some(Object::EIPPool(o)) => o.status.as_ref().map(|s| &s.conditions),
-            _ => panic!("no {kind:?} {namespace}/{name}"),
+        let Some(object) = self.server.get(kind, &key(namespace, name)) else {
+            panic!("no {kind:?} {namespace}/{name}");
         };
-        conditions
-            .into_iter()
-            .flatten()
+        conditions(object)
+            .iter()
             .find(|c| c.type_ == type_)
             .map(|c| (c.status.clone(), c.reason.clone()))
             .unwrap_or_else(|| ("none".into(), "none".into()))
