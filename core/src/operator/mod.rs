@@ -40,6 +40,7 @@ mod site;
 mod status;
 mod subject;
 mod teardown;
+mod upkeep;
 pub mod urgency;
 mod verdict;
 mod views;

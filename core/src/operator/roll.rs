@@ -12,7 +12,7 @@ use super::action::Target;
 use super::event::{ChildKind, Key, Millis};
 use super::lease::Holder;
 use super::subject::Subject;
-use super::teardown::child_key;
+use super::upkeep::child_key;
 use crate::identity::Uid;
 
 /// How soon the cluster has begun what a changed Deployment asks.
