@@ -36,7 +36,7 @@ pub enum OperationKind {
     Elements,
 }
 
-/// One call of a [`Batch`] method, for error messages.
+/// One call of a [`Batch`](super::Batch) method, for error messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// What it does.
