@@ -43,7 +43,7 @@ unit() {
 }
 
 kernel() { # nf_tables, conntrack and packets, in namespaces of their own
-  local targets=(--test kernel --test rendered) f
+  local targets=(--test kernel --test rendered --test bench) f
   for f in gateway-agent/tests/kernel_*.rs; do
     targets+=(--test "$(basename "$f" .rs)")
   done

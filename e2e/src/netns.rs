@@ -4,8 +4,8 @@
 //! no other thread of the process ever changes its network.
 
 use std::fs::{self, File};
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
@@ -13,23 +13,38 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 
 use crate::error::{Doing, LabError, Result};
 
+/// Makes a network namespace, with `lo` up. It lasts as long as the file is open.
+///
+/// # Errors
+/// When namespaces are not permitted.
+pub fn make() -> Result<File> {
+    in_thread(|| {
+        // SAFETY: only the network namespace is unshared, not the file
+        // descriptors, so nothing of another thread changes.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
+            .doing(|| "make a network namespace".into())?;
+        crate::command::run(std::process::Command::new("ip").args(["link", "set", "lo", "up"]))?;
+        File::open("/proc/thread-self/ns/net").doing(|| "open a new network namespace".into())
+    })
+}
+
+/// The path of a namespace that this process holds open, also for the programs
+/// that it starts.
+#[must_use]
+pub fn path_of(namespace: &File) -> PathBuf {
+    let fd = namespace.as_raw_fd();
+    PathBuf::from(format!("/proc/{}/fd/{fd}", std::process::id()))
+}
+
 /// Makes a network namespace, with `lo` up, and keeps it mounted at `path`.
 ///
 /// # Errors
 /// When namespaces or mounts are not permitted.
 pub fn create(path: &Path) -> Result<()> {
-    let path = path.to_path_buf();
-    in_thread(move || {
-        // SAFETY: only the network namespace is unshared, not the file
-        // descriptors, so nothing of another thread changes.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
-            .doing(|| "make a network namespace".into())?;
-        File::create(&path).doing(|| format!("create {}", path.display()))?;
-        mount_bind("/proc/thread-self/ns/net", &path)
-            .doing(|| format!("mount a network namespace at {}", path.display()))?;
-        crate::command::run(std::process::Command::new("ip").args(["link", "set", "lo", "up"]))?;
-        Ok(())
-    })
+    let made = make()?;
+    File::create(path).doing(|| format!("create {}", path.display()))?;
+    mount_bind(path_of(&made), path)
+        .doing(|| format!("mount a network namespace at {}", path.display()))
 }
 
 /// Unmounts the namespace at `path`; it ends with the last process in it.

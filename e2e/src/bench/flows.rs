@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
 use sluice_gateway_agent::kernel::{Kernel, KernelOptions};
 
-use super::gateway::{Row, external, failed, revision, script_addresses, script_rules, snapshot};
+use super::gateway::{
+    Place, Row, external, failed, revision, script_addresses, script_rules, snapshot,
+};
 use super::report::{Figure, Report};
 use super::stats::quantile;
 use crate::error::{Doing, LabError, Result};
-use crate::netns;
 
 const FLOWS: u16 = 20_000;
 const ROUNDS: usize = 5;
@@ -53,7 +54,7 @@ pub fn measure(report: &mut Report) -> Result<()> {
 
 fn sluice(n: usize) -> Result<Vec<f64>> {
     let row = Row::new()?;
-    netns::within(&row.path("gateway"), || {
+    row.within(Place::Gateway, || {
         let mut kernel = Kernel::open(KernelOptions::default()).map_err(|e| failed("open", &e))?;
         kernel.guard().map_err(|e| failed("guard", &e))?;
         kernel
@@ -65,10 +66,10 @@ fn sluice(n: usize) -> Result<Vec<f64>> {
 
 fn iptables(n: usize) -> Result<Vec<f64>> {
     let row = Row::new()?;
-    row.run("gateway", "sysctl", "-qw net.ipv4.ip_forward=1")?;
-    row.ip("gateway", "addr add 10.244.0.254/16 dev lan0")?;
-    row.feed("gateway", "ip", "-batch -", &script_addresses(n))?;
-    row.feed("gateway", "iptables-restore", "", &script_rules(n))?;
+    row.run(Place::Gateway, "sysctl", "-qw net.ipv4.ip_forward=1")?;
+    row.ip(Place::Gateway, "addr add 10.244.0.254/16 dev lan0")?;
+    row.feed(Place::Gateway, "ip", "-batch -", &script_addresses(n))?;
+    row.feed(Place::Gateway, "iptables-restore", "", &script_rules(n))?;
     rounds(&row, n)
 }
 
@@ -82,7 +83,7 @@ fn rounds(row: &Row, n: usize) -> Result<Vec<f64>> {
 }
 
 fn one(row: &Row, n: usize, round: usize) -> Result<f64> {
-    let server = netns::within(&row.path("inside"), || {
+    let server = row.within(Place::Inside, || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).doing(|| "bind".into())?;
         rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 64 << 20)
             .doing(|| "enlarge the receive buffer".into())?;
@@ -91,7 +92,7 @@ fn one(row: &Row, n: usize, round: usize) -> Result<f64> {
             .doing(|| "set a time limit".into())?;
         Ok(socket)
     })?;
-    let took = netns::within(&row.path("outside"), || {
+    let took = row.within(Place::Outside, || {
         let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW))
             .doing(|| "open a raw socket".into())?;
         // Ten EIPs, spread over all there are, a port range of its own per round.

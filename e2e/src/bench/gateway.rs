@@ -1,10 +1,9 @@
 //! A gateway on its own, without a cluster: three network namespaces in a row,
 //! `outside - gateway - inside`, and as many FIPs as asked for.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sluice_core::config::{Snapshot, digest};
 use sluice_core::entry::{Body, Entry, FORMAT};
@@ -12,69 +11,92 @@ use sluice_core::identity::{Revision, Uid};
 use sluice_crds::internal::{ConfigLan, ConfigSettings, ConfigSubnet, ConfigUplink};
 
 use crate::command::{run, run_with_input};
-use crate::error::{Doing, LabError, Result};
+use crate::error::{LabError, Result};
 use crate::netns;
 
-/// Three namespaces in a row; removed when dropped.
+/// Three namespaces in a row. Nothing but this value holds them: they end with
+/// it, and with the process however that ends.
 pub struct Row {
-    folder: PathBuf,
+    outside: File,
+    gateway: File,
+    inside: File,
 }
 
-static ROWS: AtomicUsize = AtomicUsize::new(0);
+/// One of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where the flows come from.
+    Outside,
+    /// What is measured.
+    Gateway,
+    /// Where the flows go to.
+    Inside,
+}
+
+use Place::{Gateway, Inside, Outside};
 
 impl Row {
-    /// Makes the namespaces and links them: `outside` has 10.155.0.9/16,
-    /// `inside` answers for all that [`internal`] names.
+    /// Makes the namespaces and links them: `Outside` has 10.155.0.9/16,
+    /// `Inside` answers for all that [`internal`] names.
     ///
     /// # Errors
     /// When namespaces or links cannot be made.
     pub fn new() -> Result<Self> {
-        let n = ROWS.fetch_add(1, Ordering::Relaxed);
-        let folder = PathBuf::from(format!("target/bench/row-{}-{n}", std::process::id()));
-        std::fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
-        let row = Self { folder };
-        for name in ["outside", "gateway", "inside"] {
-            netns::create(&row.path(name))?;
-        }
-        row.link("outside", "up0", "eth1")?;
-        row.link("inside", "in0", "lan0")?;
-        row.ip("gateway", "link add eth0 type veth peer name peer0")?;
-        row.ip("gateway", "link set eth0 up")?;
-        row.ip("gateway", "addr add 10.155.0.2/16 dev eth1")?;
-        row.ip("outside", "addr add 10.155.0.9/16 dev up0")?;
+        let row = Self {
+            outside: netns::make()?,
+            gateway: netns::make()?,
+            inside: netns::make()?,
+        };
+        row.link(Outside, "up0", "eth1")?;
+        row.link(Inside, "in0", "lan0")?;
+        row.ip(Gateway, "link add eth0 type veth peer name peer0")?;
+        row.ip(Gateway, "link set eth0 up")?;
+        row.ip(Gateway, "addr add 10.155.0.2/16 dev eth1")?;
+        row.ip(Outside, "addr add 10.155.0.9/16 dev up0")?;
         // All that `internal` names, and not the gateway's own address: nobody
         // answers the questions of who has an address of one's own.
-        row.ip("inside", "route add local 10.244.32.0/19 dev lo")?;
-        row.ip("inside", "route add local 10.244.64.0/18 dev lo")?;
-        row.ip("inside", "route add 10.244.0.254 dev in0")?;
-        row.ip("inside", "route add 10.155.0.0/16 dev in0")?;
+        row.ip(Inside, "route add local 10.244.32.0/19 dev lo")?;
+        row.ip(Inside, "route add local 10.244.64.0/18 dev lo")?;
+        row.ip(Inside, "route add 10.244.0.254 dev in0")?;
+        row.ip(Inside, "route add 10.155.0.0/16 dev in0")?;
         row.ip(
-            "inside",
+            Inside,
             "neigh add 10.155.0.9 lladdr 02:00:00:00:00:fe dev in0",
         )?;
         Ok(row)
     }
 
-    /// Where a namespace is mounted.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    /// Runs `work` on a thread in a namespace.
+    ///
+    /// # Errors
+    /// With what `work` fails with.
+    pub fn within<T: Send>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
+        let namespace = match place {
+            Outside => &self.outside,
+            Gateway => &self.gateway,
+            Inside => &self.inside,
+        };
+        netns::within(&netns::path_of(namespace), work)
     }
 
     /// Runs `ip` with these words in a namespace.
     ///
     /// # Errors
     /// When `ip` refuses.
-    pub fn ip(&self, name: &str, words: &str) -> Result<String> {
-        self.run(name, "ip", words)
+    pub fn ip(&self, place: Place, words: &str) -> Result<String> {
+        self.run(place, "ip", words)
     }
 
     /// Runs a program with these words in a namespace.
     ///
     /// # Errors
     /// When the program fails.
-    pub fn run(&self, name: &str, program: &str, words: &str) -> Result<String> {
-        netns::within(&self.path(name), || {
+    pub fn run(&self, place: Place, program: &str, words: &str) -> Result<String> {
+        self.within(place, || {
             run(Command::new(program).args(words.split_whitespace()))
         })
     }
@@ -83,45 +105,20 @@ impl Row {
     ///
     /// # Errors
     /// When the program fails.
-    pub fn feed(&self, name: &str, program: &str, words: &str, input: &str) -> Result<String> {
-        netns::within(&self.path(name), || {
+    pub fn feed(&self, place: Place, program: &str, words: &str, input: &str) -> Result<String> {
+        self.within(place, || {
             run_with_input(Command::new(program).args(words.split_whitespace()), input)
         })
     }
 
-    fn link(&self, name: &str, there: &str, here: &str) -> Result<()> {
-        let gateway = absolute(&self.path("gateway"))?;
-        self.ip(
-            name,
-            &format!("link add {there} type veth peer name {here}"),
-        )?;
-        // iproute2 takes a process or a name in /run/netns: a process that
-        // sleeps in the gateway's namespace is not needed, nsenter's file is.
-        netns::within(&self.path(name), || move_link(here, &gateway))?;
-        self.ip(name, &format!("link set {there} up"))?;
-        self.ip("gateway", &format!("link set {here} up"))?;
+    /// A cable from `place`, where its end is called `there`, to the gateway.
+    fn link(&self, place: Place, there: &str, here: &str) -> Result<()> {
+        let gateway = netns::path_of(&self.gateway);
+        let peer = format!("peer name {here} netns {}", gateway.display());
+        self.ip(place, &format!("link add {there} type veth {peer}"))?;
+        self.ip(place, &format!("link set {there} up"))?;
+        self.ip(Gateway, &format!("link set {here} up"))?;
         Ok(())
-    }
-}
-
-/// Moves a link of the calling thread's namespace into the one mounted at `to`.
-fn move_link(link: &str, to: &Path) -> Result<()> {
-    use std::os::fd::AsRawFd;
-    let file = std::fs::File::open(to).doing(|| format!("open {}", to.display()))?;
-    let fd = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-    run(Command::new("ip").args(["link", "set", link, "netns", &fd])).map(|_| ())
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).doing(|| format!("resolve {}", path.display()))
-}
-
-impl Drop for Row {
-    fn drop(&mut self) {
-        for name in ["outside", "gateway", "inside"] {
-            netns::remove(&self.path(name));
-        }
-        let _ = std::fs::remove_dir(&self.folder);
     }
 }
 

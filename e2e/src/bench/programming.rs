@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use sluice_gateway_agent::kernel::{Kernel, KernelOptions};
 
-use super::gateway::{Row, failed, revision, script_addresses, script_rules, snapshot};
+use super::gateway::{Place, Row, failed, revision, script_addresses, script_rules, snapshot};
 use super::report::{Figure, Report};
 use crate::error::{LabError, Result};
-use crate::netns;
 
 const RUNS: usize = 5;
 /// One `iptables` call per rule is measured with this many FIPs only: its cost
@@ -60,7 +59,7 @@ fn ms(since: Instant) -> f64 {
 fn sluice(n: usize) -> Result<f64> {
     let row = Row::new()?;
     let snapshot = snapshot(n);
-    netns::within(&row.path("gateway"), || {
+    row.within(Place::Gateway, || {
         let mut kernel = Kernel::open(KernelOptions::default()).map_err(|e| failed("open", &e))?;
         kernel.guard().map_err(|e| failed("guard", &e))?;
         let start = Instant::now();
@@ -80,7 +79,7 @@ fn sluice(n: usize) -> Result<f64> {
 
 fn one_more() -> Result<Figure> {
     let row = Row::new()?;
-    let took = netns::within(&row.path("gateway"), || {
+    let took = row.within(Place::Gateway, || {
         let mut kernel = Kernel::open(KernelOptions::default()).map_err(|e| failed("open", &e))?;
         kernel.guard().map_err(|e| failed("guard", &e))?;
         kernel
@@ -109,8 +108,8 @@ fn iptables_restore(n: usize) -> Result<f64> {
     let row = Row::new()?;
     let (addresses, rules) = (script_addresses(n), script_rules(n));
     let start = Instant::now();
-    row.feed("gateway", "ip", "-batch -", &addresses)?;
-    row.feed("gateway", "iptables-restore", "", &rules)?;
+    row.feed(Place::Gateway, "ip", "-batch -", &addresses)?;
+    row.feed(Place::Gateway, "iptables-restore", "", &rules)?;
     Ok(ms(start))
 }
 
@@ -119,10 +118,10 @@ fn iptables_calls(n: usize) -> Result<f64> {
     let (addresses, rules) = (script_addresses(n), script_rules(n));
     let start = Instant::now();
     for line in addresses.lines() {
-        row.ip("gateway", line)?;
+        row.ip(Place::Gateway, line)?;
     }
     for line in rules.lines().filter(|l| l.starts_with("-A")) {
-        row.run("gateway", "iptables", &format!("-t nat {line}"))?;
+        row.run(Place::Gateway, "iptables", &format!("-t nat {line}"))?;
     }
     Ok(ms(start))
 }
