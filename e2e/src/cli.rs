@@ -1,13 +1,17 @@
 //! The command line of `sluice-lab`.
 
+mod arguments;
+
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use arguments::{
+    Action, Arguments, Internal, NodeAction, OnOff, OperatorAction, PodSignal, Probe, Up,
+};
+use clap::Parser;
 use rustix::process::Signal;
 
 use crate::capture;
@@ -15,7 +19,6 @@ use crate::control::Request;
 use crate::control_plane::Component;
 use crate::echo::UDP_PORT;
 use crate::error::{Doing, LabError, Result};
-use crate::families::Families;
 use crate::host::Host;
 use crate::image;
 use crate::init;
@@ -27,218 +30,6 @@ use crate::paths::LabPaths;
 use crate::plugins;
 use crate::probe;
 use crate::supervisor;
-
-/// A real Kubernetes cluster on this machine, to try and to test Sluice on.
-#[derive(Debug, Parser)]
-#[command(name = "sluice-lab", version)]
-struct Arguments {
-    /// Which lab; each name is a lab of its own.
-    #[arg(long, global = true, default_value = "default")]
-    name: String,
-    #[command(subcommand)]
-    command: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Brings a lab up; on one that is up, loads images that were rebuilt.
-    Up(Up),
-    /// Takes a lab down and removes every trace of it.
-    Down,
-    /// Says what runs, and where.
-    Status,
-    /// Runs a command of this machine in a host's network namespace.
-    Exec {
-        /// client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME.
-        host: String,
-        /// The command and its arguments.
-        #[arg(last = true, required = true)]
-        argv: Vec<String>,
-    },
-    /// Sends a signal to the processes of a pod.
-    Signal {
-        /// pod/NAMESPACE/NAME.
-        pod: String,
-        /// What to send.
-        #[arg(value_enum, ignore_case = true)]
-        signal: PodSignal,
-    },
-    /// Breaks and mends a node.
-    Node {
-        /// node-a, node-b and so on.
-        node: String,
-        /// What to do to it.
-        #[arg(value_enum)]
-        action: NodeAction,
-    },
-    /// Stops (scales to 0), starts or kills the operator.
-    Operator {
-        /// What to do to it.
-        #[arg(value_enum)]
-        action: OperatorAction,
-    },
-    /// Stops or starts the API server.
-    Apiserver {
-        /// What to do to it.
-        #[arg(value_enum)]
-        action: OnOff,
-    },
-    /// Records a host's packets to FILE (pcap).
-    Capture(Capture),
-    /// Probes ADDRESS and prints one JSON line per request.
-    Probe(Probe),
-    /// Packs images that were rebuilt and imports them on every node.
-    Load,
-    /// Packs images that were rebuilt, without a lab.
-    Images,
-    /// Runs our kubectl on the lab.
-    #[command(disable_help_flag = true)]
-    Kubectl {
-        /// kubectl's arguments.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-    /// What the lab runs by itself.
-    #[command(hide = true, subcommand)]
-    Internal(Internal),
-}
-
-#[derive(Debug, Args)]
-struct Up {
-    /// How many nodes, 1 to 9.
-    #[arg(long, default_value_t = 2)]
-    nodes: u8,
-    /// The IP families of all networks.
-    #[arg(long, value_enum, default_value_t)]
-    families: Families,
-    /// Leaves the operator out.
-    #[arg(long)]
-    no_operator: bool,
-    /// Leaves the tenant pods out.
-    #[arg(long)]
-    no_tenants: bool,
-    /// Notices dead nodes in 5 s and replaces their pods 3 s later.
-    #[arg(long)]
-    fast_node_timers: bool,
-}
-
-#[derive(Debug, Args)]
-struct Capture {
-    /// client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME.
-    host: String,
-    /// Where to write.
-    file: PathBuf,
-    /// How long.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-    /// Which packets, as tcpdump has it.
-    #[arg(long, default_value = "")]
-    filter: String,
-    /// Which interface.
-    #[arg(long, default_value = "any")]
-    interface: String,
-}
-
-#[derive(Debug, Args)]
-struct Probe {
-    /// Whom to ask.
-    address: std::net::IpAddr,
-    /// Between two requests: 1ms, 0.5s, 2s.
-    #[arg(long, default_value = "100ms", value_parser = duration)]
-    interval: Duration,
-    /// The host that asks.
-    #[arg(long, default_value = "client")]
-    from: String,
-    /// The port to ask; 80, and 5353 with --udp.
-    #[arg(long)]
-    port: Option<u16>,
-    /// How long; for ever when unset.
-    #[arg(long)]
-    seconds: Option<f64>,
-    /// After how long a request counts as unanswered.
-    #[arg(long, default_value = "1s", value_parser = duration)]
-    patience: Duration,
-    /// A connection and an HTTP request each time (the default).
-    #[arg(long, conflicts_with = "udp")]
-    tcp: bool,
-    /// Datagrams; best for intervals of a millisecond.
-    #[arg(long)]
-    udp: bool,
-    /// With --udp: a new flow each time.
-    #[arg(long, requires = "udp")]
-    fresh: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "UPPER")]
-enum PodSignal {
-    Stop,
-    Cont,
-    Kill,
-    Term,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum NodeAction {
-    /// Power off: everything on it dies at once.
-    Off,
-    /// Power on, with a fresh boot ID.
-    On,
-    /// Stops every process; the kernel goes on.
-    Freeze,
-    /// Continues them.
-    Thaw,
-    /// Cuts it and its pods off from the API server.
-    PartitionApi,
-    /// Heals that.
-    Heal,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum OnOff {
-    Stop,
-    Start,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum OperatorAction {
-    Stop,
-    Start,
-    Kill,
-}
-
-#[derive(Debug, Subcommand)]
-enum Internal {
-    Spawn {
-        lab: String,
-    },
-    Init {
-        #[arg(long)]
-        die_with_parent: bool,
-        #[arg(trailing_var_arg = true)]
-        args: Vec<String>,
-    },
-    Supervise {
-        lab: String,
-    },
-    Node {
-        lab: String,
-        node: String,
-    },
-    NodeMain {
-        lab: String,
-        node: String,
-    },
-    Import {
-        lab: String,
-    },
-    Guard {
-        lab: String,
-    },
-    HookBootId {
-        file: PathBuf,
-    },
-}
 
 /// Runs the command line.
 #[must_use]
@@ -518,52 +309,4 @@ fn probe_address(name: &str, wish: &Probe) -> Result<()> {
 fn seconds(value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(value)
         .map_err(|error| LabError::Refused(format!("{value} is no number of seconds: {error}")))
-}
-
-/// A duration such as `500us`, `1ms`, `0.5s` or `2m`.
-fn duration(text: &str) -> std::result::Result<Duration, String> {
-    let at = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(at);
-    let factor = match unit {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => {
-            return Err(format!(
-                "{text:?} has no unit: use us, ms, s or m, as in 1ms"
-            ));
-        }
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("{text:?} does not start with a number"))?;
-    let value = Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())?;
-    if value.is_zero() {
-        Err(format!("{text:?} is zero"))
-    } else {
-        Ok(value)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_need_a_unit_and_are_not_zero() {
-        assert_eq!(duration("1ms").unwrap(), Duration::from_millis(1));
-        assert_eq!(duration("0.5s").unwrap(), Duration::from_millis(500));
-        for wrong in ["1", "ms", "-1s", "0s", "1h", "", "1.2.3s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
-        Arguments::command().debug_assert();
-    }
 }
