@@ -1,5 +1,7 @@
 //! When the objects of the bench turned Ready, as a watcher sees it.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -9,7 +11,6 @@ use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::cluster::{Names, Shared, lock};
 use crate::error::{LabError, Result};
 use crate::evidence::watcher::resource;
 
@@ -26,7 +27,8 @@ pub struct Seen {
 /// What is Ready since when.
 #[derive(Clone)]
 pub struct Board {
-    seen: Shared<Names>,
+    /// By kind and name; shared with the tasks that watch.
+    seen: Arc<Mutex<BTreeMap<(String, String), Seen>>>,
 }
 
 impl Board {
@@ -34,7 +36,7 @@ impl Board {
     #[must_use]
     pub fn watch(client: &Client) -> Self {
         let board = Self {
-            seen: Shared::default(),
+            seen: Arc::default(),
         };
         for kind in ["NATGateway", "EIP", "FIP"] {
             let Some(resource) = resource(kind) else {
@@ -50,7 +52,7 @@ impl Board {
                             board.see(kind, &o)
                         }
                         Ok(watcher::Event::Delete(o)) => {
-                            lock(&board.seen).remove(&(kind.to_owned(), o.name_any()));
+                            board.lock().remove(&(kind.to_owned(), o.name_any()));
                         }
                         _ => {}
                     }
@@ -58,6 +60,11 @@ impl Board {
             });
         }
         board
+    }
+
+    /// What was seen, also after another holder panicked.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn see(&self, kind: &str, object: &DynamicObject) {
@@ -74,7 +81,7 @@ impl Board {
             .and_then(|s| s.get("holder"))
             .cloned()
             .unwrap_or(Value::Null);
-        let mut all = lock(&self.seen);
+        let mut all = self.lock();
         let seen = all
             .entry((kind.to_owned(), object.name_any()))
             .or_insert(Seen {
@@ -95,7 +102,7 @@ impl Board {
 
     /// Forgets when things became Ready, before a fault.
     pub fn forget(&self) {
-        for seen in lock(&self.seen).values_mut() {
+        for seen in self.lock().values_mut() {
             seen.again = None;
         }
     }
@@ -104,7 +111,7 @@ impl Board {
     /// but for its creation and its finalizer.
     #[must_use]
     pub fn status_writes(&self) -> Vec<usize> {
-        lock(&self.seen)
+        self.lock()
             .iter()
             .filter(|((kind, _), _)| kind != "NATGateway")
             .map(|(_, seen)| seen.versions.saturating_sub(2))
@@ -162,7 +169,7 @@ impl Board {
         let key = (kind.to_owned(), name.to_owned());
         let start = Instant::now();
         while start.elapsed() < patience {
-            if let Some(at) = lock(&self.seen).get(&key).and_then(|s| s.ready) {
+            if let Some(at) = self.lock().get(&key).and_then(|s| s.ready) {
                 return Ok(at);
             }
             sleep(Duration::from_millis(1)).await;
@@ -180,7 +187,8 @@ impl Board {
     pub async fn wait_gone(&self, kinds: &[&str], patience: Duration) -> Result<()> {
         let start = Instant::now();
         loop {
-            let left = lock(&self.seen)
+            let left = self
+                .lock()
                 .keys()
                 .filter(|(kind, _)| kinds.contains(&kind.as_str()))
                 .count();
@@ -206,7 +214,8 @@ impl Board {
     ) -> Result<Instant> {
         let start = Instant::now();
         loop {
-            let at: Vec<Instant> = lock(&self.seen)
+            let at: Vec<Instant> = self
+                .lock()
                 .iter()
                 .filter(|((k, _), _)| k == kind)
                 .filter_map(|(_, s)| when(s))
