@@ -45,6 +45,9 @@ impl Lab {
     pub fn up(options: &UpOptions, progress: Progress<'_>) -> Result<Self> {
         let paths = LabPaths::new(&options.name)?;
         start::require(options, &paths)?;
+        // Held while it is looked at, too: one that is being started or taken
+        // down is neither there nor gone.
+        let lock = lock(&paths)?;
         if State::read(&paths)
             .ok()
             .flatten()
@@ -55,7 +58,6 @@ impl Lab {
                 paths.name, paths.name
             )));
         }
-        let lock = lock(&paths)?;
         remove_rests(&paths)?;
         let packed = image::pack_all(&paths)?;
         if !packed.is_empty() {
