@@ -36,8 +36,8 @@ pub async fn client(paths: &LabPaths) -> Result<Client> {
 /// Our kubectl, aimed at the lab.
 #[must_use]
 pub fn kubectl(paths: &LabPaths) -> Command {
-    let mut command = Command::new(paths.go_bin().join("controlplane"));
-    command.arg("kubectl").env("KUBECONFIG", paths.kubeconfig());
+    let mut command = Command::new(paths.bin().join("kubectl"));
+    command.env("KUBECONFIG", paths.kubeconfig());
     command
 }
 

@@ -63,7 +63,7 @@ impl Lab {
         if !packed.is_empty() {
             progress(&format!("packed images: {}", packed.join(", ")));
         }
-        start::prepare_files(&paths, options)?;
+        start::prepare_files(&paths, options, progress)?;
         let guard = Guard::start(&paths)?;
         let init = start::spawn(&paths)?;
         let port = start::wait_hello(&paths)?;

@@ -35,6 +35,7 @@ pub mod options;
 pub mod paths;
 pub mod plugins;
 pub mod probe;
+pub mod programs;
 pub mod state;
 pub mod supervisor;
 mod tar;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -29,11 +29,16 @@ pub fn cgroup(paths: &LabPaths, node: &str) -> Cgroup {
     Cgroup::new(paths.unique()).child(node)
 }
 
-/// Links the programs that nodes run into the lab's `bin`, with `own` as ours.
+/// Links the programs that the lab runs into its `bin`, with `own` as ours, and
+/// with those that were `found` instead of the built ones.
 ///
 /// # Errors
 /// When a link cannot be made.
-pub fn link_programs(paths: &LabPaths, own: &Path) -> Result<()> {
+pub fn link_programs(
+    paths: &LabPaths,
+    own: &Path,
+    found: &[(&'static str, PathBuf)],
+) -> Result<()> {
     let bin = paths.bin();
     fs::create_dir_all(&bin).doing(|| format!("make {}", bin.display()))?;
     let lab = bin.join("sluice-lab");
@@ -66,6 +71,9 @@ pub fn link_programs(paths: &LabPaths, own: &Path) -> Result<()> {
         "kubectl",
     ] {
         link(&go_bin.join("controlplane"), program)?;
+    }
+    for (program, path) in found {
+        link(path, program)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::manifests;
 use crate::node_config;
 use crate::options::UpOptions;
 use crate::paths::LabPaths;
+use crate::programs::Found;
 use crate::state::ProcessId;
 
 /// What must hold before anything is started.
@@ -57,10 +58,18 @@ pub(super) fn require(options: &UpOptions, paths: &LabPaths) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn prepare_files(paths: &LabPaths, options: &UpOptions) -> Result<()> {
+pub(super) fn prepare_files(
+    paths: &LabPaths,
+    options: &UpOptions,
+    progress: Progress<'_>,
+) -> Result<()> {
     fs::create_dir_all(&paths.dir).doing(|| format!("make {}", paths.dir.display()))?;
     let binaries = image::binary_dir(paths)?;
-    node_config::link_programs(paths, &program(&binaries))?;
+    let found = Found::here();
+    for line in found.lines() {
+        progress(&line);
+    }
+    node_config::link_programs(paths, &program(&binaries), found.programs())?;
     let echo = paths.bin().join("sluice-echo");
     fs::copy(binaries.join("sluice-echo"), &echo).doing(|| format!("copy {}", echo.display()))?;
     let text = serde_json::to_string(options)
