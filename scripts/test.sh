@@ -51,6 +51,11 @@ kernel() { # nf_tables, conntrack and packets, in namespaces of their own
 }
 
 e2e() { # the operator at a real API server, the lab itself, the scenarios
+  if [ -n "${SLUICE_CLUSTER:-}" ]; then
+    cargo test --quiet "${release[@]}" --test admission -- --nocapture
+    echo "test: SLUICE_CLUSTER is set: only the admission table was judged, on that cluster; the scenarios need the lab's nodes: unset it" >&2
+    return 1
+  fi
   cargo test --quiet "${release[@]}" --test edge --test operator --test outage --test lab --test admission \
     -- --test-threads 1 &&
     make --no-print-directory e2e-run E2E_ARGS="$full"

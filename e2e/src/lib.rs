@@ -22,6 +22,7 @@ pub mod error;
 pub mod evidence;
 pub mod families;
 pub mod forward;
+pub mod given;
 pub mod host;
 pub mod image;
 pub mod init;

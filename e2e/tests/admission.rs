@@ -3,7 +3,9 @@
 //! definitions themselves: accepted without a warning, defaults served.
 //!
 //! The API server is that of `SLUICE_CLUSTER` (a kubeconfig), else of a lab of
-//! its own.
+//! its own. A cluster that was named gets the definitions and a namespace for
+//! the time of the test, and is refused when it has definitions of ours already:
+//! removing those would remove every object of theirs.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,33 +19,54 @@
 mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use kube::api::{PostParams, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
+use sluice_e2e::given::Given;
 use sluice_e2e::paths::LabPaths;
+use sluice_e2e::programs::Found;
 use sluice_e2e::{Lab, UpOptions};
 use table::{Case, cases, files};
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The API server in use. The lab, if there is one, ends with the value.
+/// The API server in use. What was made there, or all of the lab, ends with the
+/// value.
 struct Server {
     kubeconfig: PathBuf,
-    _lab: Option<Lab>,
+    namespace: String,
+    programs: Found,
+    lab: Option<Lab>,
 }
 
 impl Server {
     fn new() -> Self {
-        if let Some(kubeconfig) = std::env::var_os("SLUICE_CLUSTER").map(PathBuf::from) {
-            println!("cluster: {}", kubeconfig.display());
+        let namespace = format!("admission-{}", std::process::id());
+        let programs = Found::here();
+        if let Some(cluster) = Given::here().unwrap() {
+            println!("cluster: {cluster}");
+            let kubeconfig = cluster.kubeconfig().to_path_buf();
+            let present = kubectl(&programs, &kubeconfig, &["get", "crd", "-o", "name"], "");
+            let said = String::from_utf8_lossy(&present.stderr).into_owned();
+            assert!(present.status.success(), "{cluster}: {said}");
+            let names = String::from_utf8(present.stdout).unwrap();
+            let ours = names.lines().filter(|name| name.ends_with(".sluice.dev"));
+            assert_eq!(
+                ours.count(),
+                0,
+                "definitions of ours on {cluster} already: name a cluster without them, or remove \
+                 them, and all objects of theirs, by `kubectl delete -f deploy/crds`"
+            );
             return Self {
                 kubeconfig,
-                _lab: None,
+                namespace,
+                programs,
+                lab: None,
             };
         }
         let options = UpOptions {
@@ -56,7 +79,9 @@ impl Server {
         let lab = Lab::up(&options, &|text| println!("{text}")).unwrap();
         Self {
             kubeconfig: lab.paths().kubeconfig(),
-            _lab: Some(lab),
+            namespace,
+            programs,
+            lab: Some(lab),
         }
     }
 
@@ -68,27 +93,9 @@ impl Server {
         Client::try_from(config).unwrap()
     }
 
-    fn kubectl(&self, args: &[&str], input: &str) -> Output {
-        let any = LabPaths::new("admission").unwrap();
-        let mut child = Command::new(any.go_bin().join("controlplane"))
-            .arg("kubectl")
-            .args(args)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .current_dir(ROOT)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        child.wait_with_output().unwrap()
-    }
-
     /// Runs kubectl, which must succeed, and returns what it said besides.
     fn demand(&self, args: &[&str], input: &str) -> String {
-        let output = self.kubectl(args, input);
+        let output = kubectl(&self.programs, &self.kubeconfig, args, input);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{args:?}: {said}");
         said
@@ -137,6 +144,41 @@ impl Server {
         let said = self.demand(&["create", "--dry-run=server", "-f", "-"], &odd);
         assert!(said.contains("Warning: unrecognized format"), "{said}");
     }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.lab.is_some() {
+            return;
+        }
+        let namespace = ["delete", "namespace", &self.namespace, "--ignore-not-found"];
+        let definitions = ["delete", "-f", "deploy/crds", "--ignore-not-found"];
+        for args in [&namespace[..], &definitions] {
+            let output = kubectl(&self.programs, &self.kubeconfig, args, "");
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                eprintln!("remove this by hand: kubectl {args:?}: {said}");
+            }
+        }
+    }
+}
+
+fn kubectl(programs: &Found, kubeconfig: &Path, args: &[&str], input: &str) -> Output {
+    let any = LabPaths::new("admission").unwrap();
+    let mut child = programs
+        .kubectl(&any)
+        .args(args)
+        .env("KUBECONFIG", kubeconfig)
+        .current_dir(ROOT)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
 }
 
 fn group(object: &Value) -> String {
@@ -300,7 +342,7 @@ fn the_api_server_judges_every_object_as_the_table_says() {
 
 async fn judge_table(server: &Server) {
     let client = server.client().await;
-    let namespace = format!("admission-{}", std::process::id());
+    let namespace = server.namespace.clone();
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     send(&client, "/api/v1/namespaces", None, &object, false)
         .await

@@ -15,6 +15,7 @@ use crate::control::{self, Request};
 use crate::control_plane::Component;
 use crate::credentials;
 use crate::error::{Doing, LabError, Result};
+use crate::given::Given;
 use crate::image;
 use crate::manifests;
 use crate::node_config;
@@ -25,6 +26,12 @@ use crate::state::ProcessId;
 
 /// What must hold before anything is started.
 pub(super) fn require(options: &UpOptions, paths: &LabPaths) -> Result<()> {
+    if let Some(cluster) = Given::here()? {
+        return Err(LabError::Refused(format!(
+            "SLUICE_CLUSTER names {cluster}: that has none of the lab's nodes, to power off, cut off \
+             and look into, and only the admission test can use it; unset SLUICE_CLUSTER for the rest"
+        )));
+    }
     if !geteuid().is_root() {
         return Err(LabError::Refused(
             "the lab makes namespaces and cgroups: run it as root".into(),
