@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sluice_e2e::cgroup::Cgroup;
+use sluice_e2e::command::run_with_input;
 use sluice_e2e::control::Request;
 use sluice_e2e::control_plane::Component;
 use sluice_e2e::echo::Seen;
@@ -422,6 +423,7 @@ fn two_labs_run_side_by_side_and_leave_nothing() {
     let v6 = UpOptions {
         families: Families::V6,
         nodes: 2,
+        operator: true,
         ..options("six")
     };
     std::thread::scope(|scope| {
@@ -445,6 +447,7 @@ fn two_labs_run_side_by_side_and_leave_nothing() {
             ),
             ""
         );
+        translate_ipv6_alone(&second);
         assert_eq!(host_network(), before);
         assert!(
             Lab::up(&v4, &|_| {}).is_err(),
@@ -455,6 +458,49 @@ fn two_labs_run_side_by_side_and_leave_nothing() {
         assert_eq!(traces(name), Vec::<String>::new());
     }
     assert_eq!(host_network(), before);
+}
+
+const IPV6_ALONE: &str = r#"
+apiVersion: sluice.dev/v1alpha1
+kind: EIPPool
+metadata: {name: six}
+spec:
+  subnets: [{cidr: "2001:db8:1::/64", gateway: "2001:db8:1::1", ranges: ["2001:db8:1::6/128"]}]
+---
+apiVersion: sluice.dev/v1alpha1
+kind: NATGateway
+metadata: {name: six, namespace: net}
+spec:
+  uplinks: [{name: external, pools: [six], networkAttachment: external}]
+  lan: {networkAttachment: lan}
+---
+apiVersion: sluice.dev/v1alpha1
+kind: EIP
+metadata: {name: web, namespace: net}
+spec: {gateway: {name: six}, ipFamilyPolicy: SingleStack}
+---
+apiVersion: sluice.dev/v1alpha1
+kind: FIP
+metadata: {name: web, namespace: net}
+spec: {eip: {name: web}, target: {ips: ["fd00:10:244::5"]}}
+"#;
+
+/// The operator, an agent and a translation both ways where there is no IPv4.
+fn translate_ipv6_alone(lab: &Lab) {
+    let mut apply = lab.kubectl();
+    run_with_input(apply.args(["apply", "-f", "-"]), IPV6_ALONE).unwrap();
+    let ready = [
+        "wait",
+        "-n",
+        "net",
+        "--for=condition=Ready",
+        "--timeout=60s",
+    ];
+    kubectl(lab, &[&ready[..], &["natgateway/six", "fip/web"]].concat());
+    let inward = get(lab, "client", "http://[2001:db8:1::6]");
+    assert_eq!((&*inward.pod, &*inward.source), ("web", "2001:db8:1::9"));
+    let outward = get(lab, "pod/tenants/web", "http://[2001:db8:2::9]");
+    assert_eq!(outward.source, "2001:db8:1::6");
 }
 
 #[test]
@@ -474,8 +520,16 @@ fn a_lab_that_was_killed_leaves_no_process_and_its_rests_are_removed() {
     drop(lab);
     assert!(Lab::open(&options.name).is_err());
     assert_ne!(traces(&options.name), Vec::<String>::new());
-    // Bringing it up again removes the rests first.
-    drop(up(&options));
+    // Bringing it up again removes the rests first; of two at once one does.
+    let both = std::thread::scope(|scope| {
+        let start = || scope.spawn(|| Lab::up(&options, &|_| {}));
+        [start(), start()].map(|one| one.join().unwrap())
+    });
+    let (up, refused): (Vec<_>, Vec<_>) = both.into_iter().partition(Result::is_ok);
+    assert_eq!((up.len(), refused.len()), (1, 1));
+    let why = refused.into_iter().find_map(Result::err).unwrap();
+    assert!(why.to_string().contains("is up already"), "{why}");
+    drop(up);
     assert_eq!(traces(&options.name), Vec::<String>::new());
     // Down on what is down already is no error.
     Lab::down(&options.name).unwrap();
