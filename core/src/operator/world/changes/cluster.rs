@@ -76,7 +76,11 @@ impl World {
             .gateways
             .iter()
             .filter(|(gateway, g)| {
-                let lan = g.spec.lan.iter().filter_map(|l| l.network_attachment.as_ref());
+                let lan = g
+                    .spec
+                    .lan
+                    .iter()
+                    .filter_map(|l| l.network_attachment.as_ref());
                 let uplinks = g.spec.uplinks.iter().map(|u| &u.network_attachment);
                 lan.chain(uplinks)
                     .any(|text| attachment_key(text, &gateway.namespace) == *key)
