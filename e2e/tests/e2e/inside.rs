@@ -58,9 +58,10 @@ fn pod_network(stage: &mut Stage) -> Outcome {
     let (name, _) = stage.gateway_pod()?;
     let gateways = pod_ips(stage, GATEWAY.0, &name)?;
     for (there, via) in [OUTSIDE.0, OUTSIDE.1].into_iter().zip(&gateways) {
-        // It goes with the link of the gateway's pod.
-        let route = ["ip", "route", "replace", there, "via", via];
-        run(stage, &Host::Node(node.into()), &route)?;
+        // The node's link to the pod has no subnet; the route goes with the link.
+        let link = format!("$(ip -o route get {via} | sed 's/.* dev \\([^ ]*\\).*/\\1/')");
+        let route = format!("ip route replace {there} via {via} dev {link} onlink");
+        run(stage, &Host::Node(node.into()), &["sh", "-c", &route])?;
     }
     let server = Host::Pod {
         namespace: "inside".into(),
