@@ -1,6 +1,7 @@
 //! Figures of a whole cluster: from `kubectl apply` to Ready, recovery, idle use.
 
 mod bulk;
+mod cost;
 mod idle;
 mod objects;
 mod pods;

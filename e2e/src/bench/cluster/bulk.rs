@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use kube::Client;
 
+use super::cost::Cost;
 use super::objects::{apis, apply, by_clients, create, eip, fip, remove};
 use super::writes::{bare_eips, bare_maps, newest, writes_since};
 use super::{CLIENTS, PAIRS, PATIENCE};
@@ -26,6 +27,7 @@ pub(super) async fn by_kubectl(
         .map(|object| format!("{object}\n---\n"))
         .collect();
     let before = newest(client).await?;
+    let cost = Cost::begin(lab, client, "apply_1000").await?;
     let start = Instant::now();
     tokio::task::block_in_place(|| apply(lab, &text))?;
     let applied = Instant::now();
@@ -51,6 +53,7 @@ pub(super) async fn by_kubectl(
         &[writes as f64 / PAIRS as f64],
         "API writes per EIP and FIP, the user's two included",
     ));
+    cost.end(lab, client, report).await?;
     let versions: Vec<f64> = board
         .status_writes()
         .into_iter()
@@ -82,6 +85,7 @@ pub(super) async fn concurrent(
     println!("bench: the same by {CLIENTS} clients");
     let (eips, fips) = apis(client);
     let before = newest(client).await?;
+    let cost = Cost::begin(lab, client, "concurrent_1000").await?;
     let start = Instant::now();
     let (eips, fips) = (&eips, &fips);
     by_clients(PAIRS, |i| async move {
@@ -94,6 +98,7 @@ pub(super) async fn concurrent(
     board.wait("FIP", PAIRS, PATIENCE).await?;
     let ours = start.elapsed().as_secs_f64();
     let writes = writes_since(client, before).await?;
+    cost.end(lab, client, report).await?;
     remove(client, board).await?;
     println!("bench: {writes} bare writes by {CLIENTS} clients");
     let bare = bare_maps(client, writes).await?;

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams};
 
+use super::cost::Cost;
 use super::pods::{gateway_pod, lab_pid};
 use super::{NAMESPACE, PAIRS, PATIENCE, QUIET};
 use crate::bench::process;
@@ -26,6 +27,7 @@ pub(super) async fn replace_pod(
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let old = gateway_pod(&pods, None).await?;
     board.forget();
+    let cost = Cost::begin(lab, client, "recover_1000").await?;
     pods.delete(&old, &DeleteParams::default())
         .await
         .doing(|| "delete the gateway pod".into())?;
@@ -68,5 +70,5 @@ pub(super) async fn replace_pod(
         &[since(fips)],
         "the same to all 1,000 FIPs Ready",
     ));
-    Ok(())
+    cost.end(lab, client, report).await
 }
