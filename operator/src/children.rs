@@ -119,11 +119,11 @@ fn rules(gateway: &str) -> Value {
         {"apiGroups": [internal], "resources": ["gatewayconfigs"], "resourceNames": [gateway],
          "verbs": ["get", "list", "watch"]},
         {"apiGroups": [internal], "resources": ["ruleslices"], "verbs": ["get"]},
-        {"apiGroups": [internal], "resources": ["gatewayinstances"],
-         "verbs": ["create", "get", "patch", "update"]},
-        {"apiGroups": [internal], "resources": ["gatewayinstances/status"], "verbs": ["get", "patch", "update"]},
+        // Never `update`: a report's finalizer is the operator's to take away.
+        {"apiGroups": [internal], "resources": ["gatewayinstances"], "verbs": ["create", "get"]},
+        {"apiGroups": [internal], "resources": ["gatewayinstances/status"], "verbs": ["update"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [names::child_name(gateway)],
-         "verbs": ["get", "list", "patch", "update", "watch"]},
+         "verbs": ["get", "list", "update", "watch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
     ])
 }

@@ -4,9 +4,12 @@ use super::backoff::after;
 use super::event::PodSeen;
 use super::{Action, Agent, KernelOp, Millis};
 
-/// From here on nothing is waited for any more. The kubelet's grace period is
-/// 30 s unless the pod template says otherwise.
-const GIVE_UP_MS: u64 = 20_000;
+/// How long a gateway pod has from SIGTERM to its end, seconds: the pod's
+/// `terminationGracePeriodSeconds`.
+pub const GRACE_SECS: u16 = 10;
+
+/// From here on nothing is waited for any more, a little before the kubelet does.
+const GIVE_UP_MS: u64 = GRACE_SECS as u64 * 1_000 - 2_000;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,7 @@ pub use event::{
     Event, Found, Header, Inspection, KernelAnswer, Lease, LeaseAnswer, Notice, PodSeen,
     ReportAnswer,
 };
+pub use leave::GRACE_SECS;
 
 use backoff::Wake;
 use leave::Phase;

@@ -217,13 +217,19 @@ impl Operator {
     fn draft_pool(&self, key: &Key, wall: Option<Timestamp>) -> Option<Draft> {
         let pool = self.world.pools.get(key)?;
         let view = self.views.pools.get(&key.name)?;
+        // All that are in use, and those that leave less of the present ranges.
         let mut used = [0i64; 2];
+        let mut taken = [0i64; 2];
         for name in self.world.claims_by_pool.of(&key.name) {
             let claim = self.world.claims.get(&cluster_key(name))?;
-            match claim.spec.address.parse::<IpAddr>() {
-                Ok(IpAddr::V4(_)) => used[0] += 1,
-                Ok(IpAddr::V6(_)) => used[1] += 1,
-                Err(_) => {}
+            let Ok(address) = claim.spec.address.parse::<IpAddr>() else {
+                continue;
+            };
+            let place = usize::from(address.is_ipv6());
+            let within = i64::from(view.ranges.contains(address));
+            if let (Some(used), Some(taken)) = (used.get_mut(place), taken.get_mut(place)) {
+                *used += 1;
+                *taken += within;
             }
         }
         let usage = |family: IpFamily, used: i64| {
@@ -234,16 +240,14 @@ impl Operator {
         };
         let [used4, used6] = used;
         let (ipv4, ipv6) = (usage(IpFamily::IPv4, used4), usage(IpFamily::IPv6, used6));
-        let full: Vec<&str> = [("IPv4", &ipv4), ("IPv6", &ipv6)]
+        let full: Vec<String> = [IpFamily::IPv4, IpFamily::IPv6]
             .into_iter()
-            .filter(|(_, u)| {
-                u.as_ref().is_some_and(|u| {
-                    u.total
-                        .parse::<u128>()
-                        .is_ok_and(|t| u128::try_from(u.used).is_ok_and(|used| used >= t))
-                })
+            .zip(taken)
+            .filter(|(family, taken)| {
+                view.families.contains(family)
+                    && u128::try_from(*taken).is_ok_and(|t| t >= view.ranges.count(*family))
             })
-            .map(|(name, _)| name)
+            .map(|(family, _)| format!("{family:?}"))
             .collect();
         let exhausted = if full.is_empty() {
             said(

@@ -60,6 +60,8 @@ enum Lack {
     Passive,
     /// The kernel refused it.
     Rejected(String),
+    /// The EIP lacks an address that the rule needs.
+    NoAddress(String),
 }
 
 impl Lack {
@@ -68,7 +70,7 @@ impl Lack {
     fn passes(&self) -> bool {
         match self {
             Lack::Pending | Lack::Passive => true,
-            Lack::NoHolder | Lack::Lost | Lack::Rejected(_) => false,
+            Lack::NoHolder | Lack::Lost | Lack::Rejected(_) | Lack::NoAddress(_) => false,
         }
     }
 }
@@ -131,6 +133,10 @@ fn lacking(lack: &Lack, holder_changed: bool) -> [Said; 2] {
                 said(READY, None, Reason::HolderLost, words),
             ]
         }
+        Lack::NoAddress(words) => [
+            said(PROGRAMMED, Some(false), Reason::PoolExhausted, words),
+            said(READY, Some(false), not_programmed, words),
+        ],
         Lack::Rejected(words) => {
             let words = format!("the kernel of the holder refused it: {words}");
             [

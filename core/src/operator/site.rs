@@ -64,6 +64,8 @@ pub(crate) struct Site {
     pub too_large: Option<usize>,
     /// When a Lease of that name that is not ours was last read; `None`: there is none.
     pub lease_taken: Option<Millis>,
+    /// What the API server refused for the gateway last, and in which words.
+    pub refused: BTreeMap<Target, String>,
     pub roll: Roll,
     /// What the last sweep of slices rested on.
     pub swept: Option<Swept>,
@@ -219,6 +221,24 @@ impl Operator {
             .find(|l| !l.deleting)
     }
 
+    /// Keeps what was refused for the gateway until it is done, for its status.
+    fn note_refusal(&mut self, uid: &Uid, target: &Option<Target>, outcome: &Outcome) {
+        let (Some(site), Some(target)) = (self.sites.get_mut(uid), target) else {
+            return;
+        };
+        let changed = match outcome {
+            Outcome::Refused(why) => {
+                site.refused.insert(target.clone(), why.clone()).as_ref() != Some(why)
+            }
+            Outcome::Done => site.refused.remove(target).is_some(),
+            Outcome::Conflict | Outcome::Unknown(_) => false,
+        };
+        if changed {
+            let gateway = site.key.clone();
+            self.world.mark(Subject::Status(Kind::NATGateway, gateway));
+        }
+    }
+
     /// What the end of an action means for its site.
     pub(super) fn site_done(
         &mut self,
@@ -228,6 +248,7 @@ impl Operator {
         now: Millis,
     ) {
         let Subject::Site(uid) = subject else { return };
+        self.note_refusal(uid, &action.target(), outcome);
         let unsettled_ms = self.settings.unsettled_ms;
         let Some(site) = self.sites.get_mut(uid) else {
             return;

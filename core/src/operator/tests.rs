@@ -3,12 +3,14 @@
 mod agent;
 mod behaviour;
 mod bulk;
+mod families;
 mod fence;
 mod forget;
 mod limits;
 mod load;
 mod lost;
 mod objects;
+mod plain;
 mod pools;
 mod reboot;
 mod scenarios;

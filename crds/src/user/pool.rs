@@ -77,10 +77,10 @@ pub struct PoolSubnet {
     #[schemars(length(max = 64))]
     #[x_kube(validation = cel::prefix_field("subnets.cidr"))]
     pub cidr: String,
-    /// Next hop for what leaves by this subnet. May lie outside the subnet or
-    /// be link-local. Unset: only neighbours in the subnet are reachable.
+    /// Next hop of the uplink that the pool stands on, for this family; the
+    /// same in all its pools. May lie outside the subnet or be link-local.
+    /// Unset everywhere: only neighbours are reachable. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    /// Mutable.
     #[schemars(length(max = 64))]
     #[x_kube(validation = cel::next_hop_field("subnets.gateway"))]
     pub gateway: Option<String>,

@@ -1,6 +1,7 @@
 //! The Deployment of a gateway and its pods.
 
 use serde_json::{Map, Value, json};
+use sluice_core::agent::GRACE_SECS;
 use sluice_crds::NATGateway;
 use sluice_crds::names::{self, FINALIZER_FENCED, LABEL_GATEWAY_UID};
 use sluice_crds::user::{GatewayTemplate, SysctlsMode};
@@ -44,7 +45,7 @@ fn template(gateway: &NATGateway, settings: &Settings) -> Value {
     let mut spec = json!({
         "serviceAccountName": names::child_name(gateway.metadata.name.as_deref().unwrap_or_default()),
         "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 10,
+        "terminationGracePeriodSeconds": GRACE_SECS,
         "securityContext": {
             "seccompProfile": {"type": "RuntimeDefault"},
             "sysctls": sysctls(template.sysctls),

@@ -106,6 +106,14 @@ impl Operator {
             site.programmed(&view.uid)
         };
         if let Err(lack) = proof {
+            // What is withheld because another host has it is reported as refused, too.
+            if matches!(lack, Lack::Rejected(_))
+                && let Some((reason, words)) = site.unusable(view.granted.iter())
+            {
+                let programmed = said(PROGRAMMED, Some(false), &reason, words.clone());
+                let ready = said(READY, Some(false), reason, words);
+                return not_ready(vec![programmed, ready], false);
+            }
             return not_ready(lacking(&lack, changed).to_vec(), lack.passes());
         }
         let programmed = said(

@@ -7,7 +7,7 @@ use super::{
     Judgement, Lack, accepted, deletion_blocked, find, lacking, not_accepted, releasing, said,
 };
 use sluice_crds::condition::{PROGRAMMED, READY, Reason};
-use sluice_crds::names::{LABEL_GATEWAY_UID, child_name};
+use sluice_crds::names::{ANNOTATION_DECLARE_DEAD, LABEL_GATEWAY_UID, child_name};
 
 impl Operator {
     /// What is said of a gateway. `lenient`: an acknowledgement that is late by
@@ -82,7 +82,20 @@ impl Operator {
                     said(READY, Some(false), Reason::NotProgrammed, words),
                 ]);
             }
-            Some(lack) => conditions.extend(lacking(&lack, was_ready && !same)),
+            Some(lack) => {
+                let mut said = lacking(&lack, was_ready && !same);
+                if let Holder::Lost { instance, .. } = &site.evidence.holder {
+                    for said in &mut said {
+                        let way_out = format!(
+                            "; it is {instance}, by Lease {}/{}; if its machine is off for good, set the taint node.kubernetes.io/out-of-service on its Node, or the annotation {ANNOTATION_DECLARE_DEAD}: {instance} here",
+                            key.namespace,
+                            child_name(&key.name)
+                        );
+                        said.message.push_str(&way_out);
+                    }
+                }
+                conditions.extend(said);
+            }
             None => {
                 conditions.push(said(
                     PROGRAMMED,
@@ -105,6 +118,11 @@ impl Operator {
                 said.status = Some(false);
                 said.reason = Reason::TooLarge.to_string();
                 said.message.clone_from(&words);
+            }
+        }
+        if let Some(why) = site.refused.values().next() {
+            for said in conditions.iter_mut().filter(|c| c.type_ == PROGRAMMED) {
+                said.message = format!("{}; refused by the API server: {why}", said.message);
             }
         }
         Some(Judgement {

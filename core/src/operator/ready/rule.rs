@@ -4,6 +4,8 @@ use sluice_crds::condition::{PROGRAMMED, READY, Reason};
 
 use super::super::Operator;
 use super::super::event::{Key, Kind};
+use super::super::resolve::eip::EipView;
+use super::super::resolve::rules::RuleView;
 use super::{Judgement, Lack, accepted, lacking, not_accepted, releasing, said};
 
 impl Operator {
@@ -21,7 +23,7 @@ impl Operator {
         let site = eip.gateway_uid.as_ref().and_then(|uid| self.sites.get(uid));
         let lack = match site {
             None => Some(Lack::NoHolder),
-            Some(site) => site.programmed(&rule.uid).err(),
+            Some(site) => unaddressed(rule, eip).or_else(|| site.programmed(&rule.uid).err()),
         };
         let mut conditions = vec![accepted(verdict)];
         let mut pending = false;
@@ -74,4 +76,19 @@ impl Operator {
             }),
         })
     }
+}
+
+/// Why a family that the rule asks cannot be translated: the EIP has no address of it.
+fn unaddressed(rule: &RuleView, eip: &EipView) -> Option<Lack> {
+    let inside = rule.ask.as_ref()?.inside();
+    let mut families = inside.iter().map(|prefix| prefix.family());
+    let family = families.find(|family| eip.granted.get(*family).is_none())?;
+    Some(if eip.allocating || eip.addresses.get(family).is_some() {
+        Lack::Pending
+    } else {
+        Lack::NoAddress(format!(
+            "EIP {} has no {family:?} address, for its pool has none free; give the pool more of them, or take {family:?} out of this rule",
+            rule.eip.name
+        ))
+    })
 }

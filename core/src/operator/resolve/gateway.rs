@@ -1,10 +1,10 @@
 //! A gateway: its settings, and whether they resolve.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use sluice_crds::NATGateway;
-use sluice_crds::address::{InterfaceAddress, Prefix, parse_host};
+use sluice_crds::address::{InterfaceAddress, Prefix, parse_host, parse_next_hop};
 use sluice_crds::condition::Reason;
 use sluice_crds::internal::{ConfigLan, ConfigRoute, ConfigSettings, ConfigSubnet, ConfigUplink};
 use sluice_crds::user::{Lan, NamespacesFromKind};
@@ -200,6 +200,7 @@ fn resolve_uplinks(
             });
         }
         let mut subnets = BTreeSet::new();
+        let mut next_hops: BTreeMap<bool, (&str, IpAddr)> = BTreeMap::new();
         for name in &uplink.pools {
             let Some(pool) = world.pools.get(&cluster_key(name)) else {
                 problem.get_or_insert_with(|| {
@@ -226,10 +227,26 @@ fn resolve_uplinks(
                 });
                 continue;
             }
-            subnets.extend(pool.spec.subnets.iter().map(|s| ConfigSubnet {
-                cidr: s.cidr.clone(),
-                gateway: s.gateway.clone(),
-            }));
+            for subnet in &pool.spec.subnets {
+                let mut gateway = subnet.gateway.clone();
+                let hop = gateway.as_deref().and_then(|g| parse_next_hop(g).ok());
+                if let Some(hop) = hop {
+                    let (first, known) = *next_hops
+                        .entry(hop.is_ipv4())
+                        .or_insert((name.as_str(), hop));
+                    if known != hop {
+                        // The way that was first stays.
+                        gateway = None;
+                        problem.get_or_insert_with(|| {
+                            other_way(&uplink.name, (name, hop), (first, known))
+                        });
+                    }
+                }
+                subnets.insert(ConfigSubnet {
+                    cidr: subnet.cidr.clone(),
+                    gateway,
+                });
+            }
         }
         let own = uplink.address.clone().unwrap_or_default();
         uplinks.push(ConfigUplink {
@@ -241,4 +258,14 @@ fn resolve_uplinks(
         });
     }
     (uplinks, problem)
+}
+
+fn other_way(uplink: &str, pool: (&str, IpAddr), first: (&str, IpAddr)) -> Verdict {
+    Verdict::refused(
+        Reason::Conflict,
+        format!(
+            "spec.uplinks[{uplink}].pools: EIPPool {} has next hop {} and EIPPool {} has {}, and an uplink has one per family, the first; give both the same gateway, or put one on another NATGateway",
+            first.0, first.1, pool.0, pool.1
+        ),
+    )
 }

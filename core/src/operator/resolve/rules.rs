@@ -34,6 +34,18 @@ pub(crate) enum Ask {
     Snat(Vec<Prefix>),
 }
 
+impl Ask {
+    /// The inside addresses or prefixes that it names.
+    pub(crate) fn inside(&self) -> Vec<Prefix> {
+        match self {
+            Ask::Fip(target) | Ask::Dnat { target, .. } => {
+                target.iter().map(Prefix::host).collect()
+            }
+            Ask::Snat(prefixes) => prefixes.clone(),
+        }
+    }
+}
+
 /// What was decided about a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RuleView {
@@ -245,14 +257,12 @@ fn check(
             ),
         );
     }
-    let (field, targets): (&str, Vec<Prefix>) = match ask {
-        Ask::Fip(target) => ("spec.target.ips", target.iter().map(Prefix::host).collect()),
-        Ask::Dnat { target, .. } => (
-            "spec.targets[0].ips",
-            target.iter().map(Prefix::host).collect(),
-        ),
-        Ask::Snat(prefixes) => ("spec.sources", prefixes.clone()),
+    let field = match ask {
+        Ask::Fip(_) => "spec.target.ips",
+        Ask::Dnat { .. } => "spec.targets[0].ips",
+        Ask::Snat(_) => "spec.sources",
     };
+    let targets = ask.inside();
     for target in &targets {
         if !view.families.contains(&target.family()) {
             return refuse(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_crds::GatewayInstance;
 use sluice_crds::internal::{
-    Active, Applied, GatewayInstanceSpec, GatewayInstanceStatus, RejectedEntry,
+    Active, Applied, GatewayInstanceSpec, GatewayInstanceStatus, RejectedEntry, UnusableAddress,
 };
 use sluice_crds::names::{FINALIZER_FENCED, child_name};
 
@@ -32,6 +32,8 @@ pub struct Agent {
     pub running: bool,
     /// Keys of entries that this kernel refuses.
     pub refuses: BTreeSet<String>,
+    /// Addresses that do not work, as it reports them.
+    pub unusable: Vec<UnusableAddress>,
     pub is_final: bool,
 }
 
@@ -54,6 +56,7 @@ impl Agent {
             renewals: 0,
             running: true,
             refuses: BTreeSet::new(),
+            unusable: Vec::new(),
             is_final: false,
         }
     }
@@ -212,6 +215,7 @@ impl Agent {
             active: self.active.clone(),
             is_final: self.is_final,
             rejected,
+            unusable: self.unusable.clone(),
             ..GatewayInstanceStatus::default()
         };
         let slot = self.slot();

@@ -96,7 +96,9 @@ impl Inspection {
         };
         if !link.up || !link.carrier {
             let what = if link.up { "has no carrier" } else { "is down" };
-            let message = format!("interface {name} {what}");
+            let message = format!(
+                "interface {name} {what}: look at its network attachment and at the Node's link"
+            );
             self.problem(ProblemKind::InterfaceDown, true, message);
         }
         for (conf, value) in wrong_settings(settings, link) {
@@ -121,7 +123,7 @@ impl Inspection {
                 all == 1,
                 format!(
                     "net.ipv4.conf.all.rp_filter is {all} and overrules the interfaces: set it to 0 \
-                     (template.sysctls, or the node's default)"
+                     on the Node, and replace this pod"
                 ),
             );
         }

@@ -71,16 +71,22 @@ impl Stage {
         }
     }
 
-    /// A rule that is Ready was proved by somebody.
+    /// A rule that is Ready was proved by somebody, for each inside address that it names.
     fn check_rules(&self) {
         for kind in [Kind::FIP, Kind::DNAT, Kind::SNAT] {
             for object in self.server.all(kind) {
                 let (_, name, uid) = object.identity();
-                if self.condition(kind, &name.namespace, &name.name, "Ready").0 == "True" {
-                    let word = format!("{kind:?} {uid} ").to_lowercase();
+                if self.condition(kind, &name.namespace, &name.name, "Ready").0 != "True" {
+                    continue;
+                }
+                let word = format!("{kind:?} {uid} ").to_lowercase();
+                for inside in inside(object) {
+                    let proved = self.proofs.iter().any(|(.., line)| {
+                        line.starts_with(&word) && line.split(' ').any(|w| w == inside)
+                    });
                     assert!(
-                        self.proofs.iter().any(|p| p.3.starts_with(&word)),
-                        "{name:?} is Ready and nobody ever proved it"
+                        proved,
+                        "{name:?} is Ready and nobody ever proved its {inside}"
                     );
                 }
             }
@@ -108,5 +114,20 @@ impl Stage {
                 }
             }
         }
+    }
+}
+
+/// The inside addresses or prefixes that a rule names.
+fn inside(rule: &Object) -> Vec<String> {
+    match rule {
+        Object::FIP(fip) => fip.spec.target.ips.clone(),
+        Object::DNAT(dnat) => dnat
+            .spec
+            .targets
+            .iter()
+            .flat_map(|t| t.ips.clone())
+            .collect(),
+        Object::SNAT(snat) => snat.spec.sources.clone(),
+        _ => vec![],
     }
 }
