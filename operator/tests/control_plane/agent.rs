@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice_crds::{GatewayConfig, GatewayInstance};
@@ -96,15 +96,12 @@ pub async fn run(client: Client, pod: String, pod_uid: String, gateway_uid: Stri
             .and_then(Value::as_i64)
             .unwrap_or(0);
         if text("/spec/holderIdentity") != identity {
-            let take = json!({"metadata": {"resourceVersion": lease.metadata.resource_version}, "spec": {
+            let mut taken = lease.clone();
+            taken.data["spec"] = json!({
                 "holderIdentity": identity, "leaseTransitions": term + 1, "leaseDurationSeconds": 60,
-                "renewTime": "2026-01-01T00:00:00.000000Z", "acquireTime": "2026-01-01T00:00:00.000000Z"}});
+                "renewTime": "2026-01-01T00:00:00.000000Z", "acquireTime": "2026-01-01T00:00:00.000000Z"});
             let _ = leases
-                .patch(
-                    "sluice-egress",
-                    &PatchParams::default(),
-                    &Patch::Merge(&take),
-                )
+                .replace("sluice-egress", &PostParams::default(), &taken)
                 .await;
             continue;
         }
@@ -115,15 +112,18 @@ pub async fn run(client: Client, pod: String, pod_uid: String, gateway_uid: Stri
             }),
             Err(_) => continue,
         };
-        let status = json!({"status": {
+        let status = json!({
             "instance": identity, "formats": [1], "applied": applied, "driftRepairs": 0, "final": false,
             "active": {"leaseUID": lease.metadata.uid, "term": term},
-        }});
+        });
         if status != told {
-            match instances
-                .patch_status(&pod, &PatchParams::default(), &Patch::Merge(&status))
-                .await
-            {
+            // As the agent does it: whole, for it may not patch.
+            let Ok(mut report) = instances.get(&pod).await else {
+                continue;
+            };
+            report.status = serde_json::from_value(status.clone()).unwrap();
+            let params = PostParams::default();
+            match instances.replace_status(&pod, &params, &report).await {
                 Ok(_) => told = status,
                 Err(error) => println!("agent: {error}"),
             }
