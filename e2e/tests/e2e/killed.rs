@@ -71,15 +71,26 @@ fn rounds(stage: &mut Stage, operator: &Beside) -> Outcome {
     // It stays: a pool that is gone cannot say how long its addresses rest.
     stage.create(&pool("external"))?;
     let (mut killed, mut round) = (0, 0);
+    // The number of the fatal write in each step of this time around, and
+    // whether any step had that many.
+    let (mut number, mut any_hit) = (0, true);
     while killed < kills {
         if round > 3 * kills {
             return wrong(format!("only {killed} kills in {round} rounds"));
         }
         // Four steps: a gateway with objects, objects away, objects, all away.
         let step = round % 4;
+        if step == 0 {
+            // Beyond the last write of the longest step it begins anew.
+            number = if any_hit { number + 1 } else { 1 };
+            any_hit = false;
+        }
         let spread = u64::try_from(stage.below(8)).unwrap_or(0);
-        let at =
-            1 + (round / 4) * if stage.full { 1 } else { 8 } + if stage.full { 0 } else { spread };
+        let at = if stage.full {
+            number
+        } else {
+            1 + (number - 1) * 8 + spread
+        };
         let after = stage.random().is_multiple_of(2);
         let mut process = operator.start(stage, at, after)?;
         change(stage, step)?;
@@ -93,6 +104,7 @@ fn rounds(stage: &mut Stage, operator: &Beside) -> Outcome {
         stage.history.mark(Mark::OperatorOut);
         if hit {
             killed += 1;
+            any_hit = true;
             let fatal = operator
                 .count
                 .fatal
