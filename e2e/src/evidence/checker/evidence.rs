@@ -83,9 +83,12 @@ fn rule(
         _ => str_at(version.object, "/spec/eip/name"),
     };
     let key = (life.namespace.clone(), name.to_owned());
-    let found = eips
-        .get(&key)
-        .and_then(|all| all.iter().rfind(|eip| eip.rv < version.rv && !eip.gone));
+    let found = eips.get(&key).and_then(|all| {
+        let before = all.iter().rfind(|eip| eip.rv < version.rv && !eip.gone);
+        // A record that begins amid the objects' lives has each as it was listed.
+        let listed = || all.first().filter(|eip| eip.at_us <= version.at_us);
+        before.or_else(listed)
+    });
     let Some(eip) = found else {
         return Some(format!("there is no EIP {name}"));
     };
