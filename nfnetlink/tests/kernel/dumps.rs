@@ -1,8 +1,8 @@
 //! Dumps while others write.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nfnetlink::nftables::{Batch, Element, Family, Field, Set, Table, TableContent};
 use nfnetlink::{Error, Socket};
@@ -11,6 +11,12 @@ use super::namespace::in_namespace;
 
 /// More elements than one datagram of a dump holds, so that changes fall between datagrams.
 const ELEMENTS: u32 = 3000;
+
+/// Moves of all elements that the dumps must have lived through.
+const MOVES: u32 = 10;
+
+/// How long that may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 fn elements() -> Vec<Element> {
     (0..ELEMENTS)
@@ -30,43 +36,38 @@ fn a_dump_never_shows_half_of_a_batch() {
         batch.add_content(&content);
         Socket::open().unwrap().commit(&batch, None).unwrap();
 
-        let stop = AtomicBool::new(false);
+        let (stop, moves) = (AtomicBool::new(false), AtomicU32::new(0));
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 let mut socket = Socket::open().unwrap();
-                let mut moves = 0_u32;
-                while !stop.load(Ordering::Relaxed) {
-                    let (from, to) = if moves.is_multiple_of(2) {
-                        ("a", "b")
-                    } else {
-                        ("b", "a")
-                    };
+                for (from, to) in [("a", "b"), ("b", "a")].into_iter().cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
                     let mut batch = Batch::new();
                     batch.delete_elements(&id, from, &elements());
                     batch.add_elements(&id, to, &elements());
                     socket.commit(&batch, None).unwrap();
-                    moves += 1;
+                    moves.fetch_add(1, Ordering::Relaxed);
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                moves
             });
-            let seen = std::panic::catch_unwind(|| watch(30));
+            let watched = std::panic::catch_unwind(|| watch(&moves));
             // Also after a failure, or the scope waits for the writer for ever.
             stop.store(true, Ordering::Relaxed);
-            let moves = writer.join().unwrap();
-            let seen = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            assert!(moves > 2, "{moves}");
-            assert!(seen.iter().all(|count| *count > 0), "{seen:?} of {moves}");
+            writer.join().unwrap();
+            watched.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
     });
 }
 
-/// Dumps the table again and again; says how often all elements were in the first set and how
-/// often in the second.
-fn watch(dumps: u32) -> [u32; 2] {
+/// Dumps the table until both sets were seen full, and this after [`MOVES`] moves between them.
+fn watch(moves: &AtomicU32) {
     let mut socket = Socket::open().unwrap();
-    let mut seen = [0; 2];
-    for _ in 0..dumps {
+    let end = Instant::now() + DEADLINE;
+    let mut seen = [0_u32; 2];
+    while seen.contains(&0) || moves.load(Ordering::Relaxed) < MOVES {
+        assert!(Instant::now() < end, "{seen:?} of {moves:?}");
         let dump = match socket.dump_table(Family::Inet, "t") {
             Ok(dump) => dump.unwrap(),
             // An honest answer; a mixture would be a lie.
@@ -81,5 +82,4 @@ fn watch(dumps: u32) -> [u32; 2] {
             other => panic!("{other:?}"),
         }
     }
-    seen
 }
