@@ -214,8 +214,10 @@ impl World {
                 self.apply(object);
             }
         }
-        self.in_sync.insert(kind);
-        if self.seen.insert(kind) && self.all_listed() {
+        let whole = self.in_sync.insert(kind) && self.all_in_sync();
+        let first = self.seen.insert(kind) && self.all_listed();
+        // What was put off while a watch was broken has no other reason to be looked at.
+        if whole || first {
             self.mark_everything();
         }
     }

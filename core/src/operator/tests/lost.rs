@@ -134,3 +134,27 @@ fn a_pod_that_was_evicted_gives_way_to_the_next() {
     let held = stage.eip("tenants", "web").holder.unwrap();
     assert!(!held.instance.contains(old.uid.as_str()), "{held:?}");
 }
+
+#[test]
+fn what_waits_for_a_broken_watch_goes_on_when_that_is_whole_again() {
+    for broken in Kind::ALL {
+        let mut stage = Stage::new();
+        stage.apply(eip("tenants", "web", "egress"));
+        stage.apply(fip("tenants", "web", "web", 5));
+        stage.settle();
+        stage.delete(Kind::FIP, "tenants", "web");
+        stage.deliver_all();
+        stage.break_watch(broken);
+        // Until all that the other watches tell has been worked off.
+        for _ in 0..50 {
+            stage.deliver_all();
+            stage.poll();
+            while stage.execute(0, Fate::Done) {}
+            stage.agent_round();
+            stage.now.0 += 100;
+        }
+        assert!(stage.exists(Kind::FIP, "tenants", "web"), "{broken:?}");
+        stage.settle();
+        assert!(!stage.exists(Kind::FIP, "tenants", "web"), "{broken:?}");
+    }
+}

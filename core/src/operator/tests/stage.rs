@@ -5,7 +5,7 @@ mod cluster;
 mod invariants;
 mod seen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct Stage {
     pub rendered: String,
     pub announced: Vec<Announcement>,
     cursors: BTreeMap<Kind, usize>,
+    /// Kinds whose watch is broken.
+    broken: BTreeSet<Kind>,
     pub in_flight: Vec<Action>,
     pub proofs: Proofs,
     pods: u32,
@@ -69,6 +71,7 @@ impl Stage {
             rendered: "render-1".to_owned(),
             announced: Vec::new(),
             cursors: BTreeMap::new(),
+            broken: BTreeSet::new(),
             in_flight: Vec::new(),
             proofs: Proofs::new(),
             pods: 0,
@@ -106,6 +109,7 @@ impl Stage {
     pub fn restart_operator(&mut self) {
         self.operator = Operator::new(self.settings.clone());
         self.in_flight.clear();
+        self.broken.clear();
         for (event, kind, at) in self.server.lists() {
             self.cursors.insert(kind, at);
             self.feed(event);
@@ -147,9 +151,17 @@ impl Stage {
         }
     }
 
-    /// A broken watch: a fresh list.
-    pub fn relist(&mut self, kind: Kind) {
+    /// A watch breaks: nothing of that kind reaches the operator until [`Stage::relist`].
+    pub fn break_watch(&mut self, kind: Kind) {
+        self.broken.insert(kind);
         self.operator.apply(Event::OutOfSync(kind), self.now);
+    }
+
+    /// A watch begins anew with a fresh list, after a break or as one.
+    pub fn relist(&mut self, kind: Kind) {
+        if !self.broken.remove(&kind) {
+            self.operator.apply(Event::OutOfSync(kind), self.now);
+        }
         let (event, at) = self.server.list(kind);
         self.cursors.insert(kind, at);
         self.feed(event);
@@ -157,6 +169,9 @@ impl Stage {
 
     /// Delivers up to `n` events of one kind; whether there were any.
     pub fn deliver(&mut self, kind: Kind, n: usize) -> bool {
+        if self.broken.contains(&kind) {
+            return false;
+        }
         let at = self.cursors.get(&kind).copied().unwrap_or_default();
         let events: Vec<Event> = self
             .server
@@ -280,8 +295,12 @@ impl Stage {
         self.check();
     }
 
-    /// Runs everything until nothing moves; agents renew their Leases.
+    /// Runs everything until nothing moves; agents renew their Leases, and
+    /// broken watches begin anew.
     pub fn settle(&mut self) {
+        for kind in self.broken.clone() {
+            self.relist(kind);
+        }
         for round in 0..3_000 {
             self.deliver_all();
             let polled = self.poll();

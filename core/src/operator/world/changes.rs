@@ -12,7 +12,7 @@ use super::World;
 use super::store::Record;
 
 impl World {
-    /// Marks everything: at the start, once all kinds are listed.
+    /// Marks everything: once all kinds are listed, and when no watch is broken any more.
     pub(super) fn mark_everything(&mut self) {
         let mut marks: Vec<Subject> = Vec::new();
         marks.extend(
