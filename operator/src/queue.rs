@@ -64,11 +64,13 @@ impl Queue {
         let mut inner = self.lock();
         for lane in Urgency::ALL {
             while let Some(target) = inner.lane(lane).pop_front() {
-                if inner
+                // A place that was left for a better one; what has come since for a
+                // target under way gets its own when that ends.
+                let left = inner
                     .waiting
                     .get(&target)
-                    .is_none_or(|(_, urgency)| *urgency != lane)
-                {
+                    .is_none_or(|(_, urgency)| *urgency != lane);
+                if left || inner.busy.contains(&target) {
                     continue;
                 }
                 let Some((action, _)) = inner.waiting.remove(&target) else {

@@ -19,6 +19,8 @@ const INTERNAL: [&str; 4] = [
 /// How long the product may take to clear away everything, in seconds, and how
 /// much more for each object.
 const PATIENCE: (f64, f64) = (30.0, 0.05);
+/// How many of those that stay are named.
+const NAMED: usize = 20;
 /// Between two looks, which read everything: the product needs the API server.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -71,16 +73,12 @@ pub fn all(stage: &mut Stage) -> Outcome {
         std::thread::sleep(LOOK);
         match left(stage) {
             Ok(left) if left.is_empty() => Ok(()),
-            Ok(left) => Err(left
-                .iter()
-                .map(|(kind, ns, name)| format!("{kind} {ns}/{name}"))
-                .collect::<Vec<_>>()
-                .join(", ")),
+            Ok(left) => Err(some_of(&left)),
             Err(failure) => Err(failure.to_string()),
         }
     });
     if let Err(failure) = left {
-        crate::evidence::keep(stage);
+        crate::evidence::keep(stage, "left-");
         force(stage)?;
         return wrong(format!("after deleting everything: {failure}"));
     }
@@ -113,6 +111,16 @@ pub fn left(stage: &Stage) -> Outcome<Vec<(String, String, String)>> {
         out.push(name_of("Namespace", &namespace));
     }
     Ok(out)
+}
+
+/// The names of the first few, and how many there are.
+fn some_of(left: &[(String, String, String)]) -> String {
+    let names: Vec<String> = left
+        .iter()
+        .take(NAMED)
+        .map(|(kind, ns, name)| format!("{kind} {ns}/{name}"))
+        .collect();
+    format!("{} objects: {}", left.len(), names.join(", "))
 }
 
 fn force(stage: &mut Stage) -> Outcome {

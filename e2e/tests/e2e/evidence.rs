@@ -29,8 +29,10 @@ pub fn judge(stage: &Stage) -> Outcome {
     wrong(text)
 }
 
-/// Keeps logs and objects of a failed scenario beside its record.
-pub fn keep(stage: &Stage) {
+/// Keeps logs and objects beside the record of a failed scenario; `when` begins
+/// the files' names.
+pub fn keep(stage: &Stage, when: &str) {
+    let write = |name: &str, content: &[u8]| stage.write(&format!("{when}{name}"), content);
     let everything = "natgateways,eippools,eips,fips,dnats,snats,gatewayconfigs,ruleslices,gatewayinstances,addressclaims";
     let logs = ["--tail=5000", "--prefix", "--timestamps"];
     let asked: [(&str, Vec<&str>); 6] = [
@@ -70,14 +72,14 @@ pub fn keep(stage: &Stage) {
     ];
     for (file, arguments) in asked {
         match stage.kubectl(&arguments, None) {
-            Ok(text) => stage.write(file, text.as_bytes()),
-            Err(failure) => stage.write(file, failure.to_string().as_bytes()),
+            Ok(text) => write(file, text.as_bytes()),
+            Err(failure) => write(file, failure.to_string().as_bytes()),
         }
     }
     if let Ok(host) = stage.gateway_host() {
         let script = "ip -br addr; ip rule; ip route show table all; ip -6 rule; ip -6 neigh show proxy; nft list ruleset";
         if let Ok(output) = stage.lab.exec(&host, &["sh", "-c", script]) {
-            stage.write("gateway-netns.txt", &output.stdout);
+            write("gateway-netns.txt", &output.stdout);
         }
     }
     let previous = [
@@ -89,6 +91,6 @@ pub fn keep(stage: &Stage) {
         "--tail=2000",
     ];
     if let Ok(text) = stage.kubectl(&previous, None) {
-        stage.write("operator-previous.log", text.as_bytes());
+        write("operator-previous.log", text.as_bytes());
     }
 }

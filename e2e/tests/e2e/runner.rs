@@ -185,14 +185,14 @@ fn one(stage: &mut Stage, scenario: &Scenario) -> Outcome {
         skip => skip,
     };
     if matches!(judged, Err(Failure::Wrong(_))) {
-        evidence::keep(stage);
+        evidence::keep(stage, "");
     }
     stage.allow(Duration::from_secs(60));
     let restored = restore::all(stage);
-    let cleaned = cleanup::all(stage);
-    if judged.is_ok() && (restored.is_err() || cleaned.is_err()) {
-        evidence::keep(stage);
+    if judged.is_ok() && restored.is_err() {
+        evidence::keep(stage, "restored-");
     }
+    let cleaned = cleanup::all(stage);
     thread::sleep(Duration::from_millis(10));
     all_of([judged, restored, cleaned])
 }

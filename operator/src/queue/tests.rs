@@ -88,6 +88,18 @@ fn no_target_is_written_twice_at_once() {
     assert_eq!(drain(&queue), [status("a", true)]);
 }
 
+#[test]
+fn a_place_left_behind_serves_no_target_that_is_under_way() {
+    let queue = Queue::default();
+    assert!(queue.push(status("a", false)).is_none());
+    assert!(queue.push(status("a", true)).is_none());
+    let (target, _) = queue.try_take().unwrap();
+    assert!(queue.push(status("a", false)).is_none());
+    assert_eq!(queue.try_take(), None);
+    queue.finish(&target);
+    assert_eq!(drain(&queue), [status("a", false)]);
+}
+
 #[tokio::test]
 async fn every_push_is_taken_by_some_worker() {
     let queue = std::sync::Arc::new(Queue::default());
