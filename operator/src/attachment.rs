@@ -11,13 +11,16 @@ use sluice_core::operator::event::{AttachmentFacts, Key};
 #[cfg(test)]
 mod tests;
 
-/// Reads `spec.config` of a NetworkAttachmentDefinition.
+/// Reads a NetworkAttachmentDefinition and its `spec.config`.
 #[must_use]
 pub fn facts(key: Key, uid: Uid, object: &Value) -> AttachmentFacts {
-    let config = object
-        .pointer("/spec/config")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let text = |pointer| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let config = text("/spec/config");
     let (gateways, error) = match gateways(config) {
         Ok(found) => (found, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -25,6 +28,7 @@ pub fn facts(key: Key, uid: Uid, object: &Value) -> AttachmentFacts {
     AttachmentFacts {
         key,
         uid,
+        resource_version: text("/metadata/resourceVersion").to_owned(),
         gateways,
         error,
     }

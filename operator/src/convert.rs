@@ -207,6 +207,7 @@ fn node(uid: Uid, node: Node) -> NodeFacts {
     NodeFacts {
         name: node.metadata.name.unwrap_or_default(),
         uid,
+        resource_version: node.metadata.resource_version.unwrap_or_default(),
         boot_id: info.map(|info| info.boot_id).unwrap_or_default(),
         out_of_service: taints.iter().any(|taint| taint.key == OUT_OF_SERVICE),
     }
@@ -220,6 +221,7 @@ fn namespace(uid: Uid, namespace: Namespace) -> NamespaceFacts {
     NamespaceFacts {
         name: namespace.metadata.name.unwrap_or_default(),
         uid,
+        resource_version: namespace.metadata.resource_version.unwrap_or_default(),
         labels: namespace.metadata.labels.unwrap_or_default(),
         terminating: namespace.metadata.deletion_timestamp.is_some() || phase == "Terminating",
     }

@@ -152,6 +152,8 @@ pub struct NodeFacts {
     pub name: String,
     /// UID.
     pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
     /// `status.nodeInfo.bootID`.
     pub boot_id: String,
     /// Whether it has the taint `node.kubernetes.io/out-of-service`.
@@ -165,6 +167,8 @@ pub struct NamespaceFacts {
     pub name: String,
     /// UID.
     pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Whether it is being deleted: nothing can be created in it.
@@ -178,6 +182,8 @@ pub struct AttachmentFacts {
     pub key: Key,
     /// UID.
     pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
     /// Gateway addresses of its IPAM with the subnet's prefix length, at most
     /// one per family: `10.244.0.254/16`.
     pub gateways: Vec<String>,

@@ -20,6 +20,7 @@ pub fn namespace(name: &str) -> Object {
     Object::Namespace(NamespaceFacts {
         name: name.into(),
         uid: Uid::new(format!("ns-{name}")),
+        resource_version: String::new(),
         labels: [("kubernetes.io/metadata.name".to_owned(), name.to_owned())].into(),
         terminating: false,
     })
@@ -29,6 +30,7 @@ pub fn node(name: &str, boot: u32) -> Object {
     Object::Node(NodeFacts {
         name: name.into(),
         uid: Uid::new(format!("node-{name}")),
+        resource_version: String::new(),
         boot_id: format!("boot-{name}-{boot}"),
         out_of_service: false,
     })
@@ -38,6 +40,7 @@ pub fn attachment(namespace: &str, name: &str, gateways: &[&str]) -> Object {
     Object::Attachment(AttachmentFacts {
         key: key(namespace, name),
         uid: Uid::new(format!("nad-{namespace}-{name}")),
+        resource_version: String::new(),
         gateways: gateways.iter().map(|g| (*g).to_owned()).collect(),
         error: None,
     })

@@ -51,6 +51,19 @@ pub fn meta(object: &Object) -> Option<&ObjectMeta> {
     meta_of!(object, shared)
 }
 
+/// The resourceVersion of facts, which have no metadata.
+fn version_mut(object: &mut Object) -> Option<&mut String> {
+    Some(match object {
+        Object::Lease(o) => &mut o.resource_version,
+        Object::Pod(o) => &mut o.resource_version,
+        Object::Child(o) => &mut o.resource_version,
+        Object::Node(o) => &mut o.resource_version,
+        Object::Namespace(o) => &mut o.resource_version,
+        Object::Attachment(o) => &mut o.resource_version,
+        _ => return None,
+    })
+}
+
 fn meta_mut(object: &mut Object) -> Option<&mut ObjectMeta> {
     meta_of!(object, mutable)
 }
@@ -165,19 +178,11 @@ impl Server {
             meta.generation = Some(1);
             meta.creation_timestamp = Some(Time(Timestamp::from_second(clock).unwrap()));
         } else {
+            *version_mut(&mut object).unwrap() = version;
             match &mut object {
-                Object::Lease(o) => {
-                    o.uid = Uid::new(uid);
-                    o.resource_version = version;
-                }
-                Object::Pod(o) => {
-                    o.uid = Uid::new(uid);
-                    o.resource_version = version;
-                }
-                Object::Child(o) => {
-                    o.uid = Uid::new(uid);
-                    o.resource_version = version;
-                }
+                Object::Lease(o) => o.uid = Uid::new(uid),
+                Object::Pod(o) => o.uid = Uid::new(uid),
+                Object::Child(o) => o.uid = Uid::new(uid),
                 _ => {}
             }
         }
@@ -208,17 +213,14 @@ impl Server {
                 return true;
             }
         } else {
-            match &mut object {
-                Object::Lease(o) => o.resource_version = version,
-                Object::Child(o) => o.resource_version = version,
-                Object::Pod(o) => {
-                    o.resource_version = version;
-                    if o.deleting && o.containers_terminated && o.finalizers.is_empty() {
-                        self.drop_slot(slot);
-                        return true;
-                    }
-                }
-                _ => {}
+            *version_mut(&mut object).unwrap() = version;
+            if let Object::Pod(o) = &object
+                && o.deleting
+                && o.containers_terminated
+                && o.finalizers.is_empty()
+            {
+                self.drop_slot(slot);
+                return true;
             }
         }
         self.store(object);

@@ -359,3 +359,14 @@ fn a_claim_that_came_too_late_to_be_inherited_goes_back() {
     ];
     run(&turns, 16990698443996428790);
 }
+
+#[test]
+fn a_node_as_it_was_before_takes_no_lease_away() {
+    let turns = [
+        Turn::Reboot(0),
+        Turn::Reboot(0),
+        Turn::Crash,
+        Turn::Repeat(12, 1),
+    ];
+    run(&turns, 1651862176233475111);
+}

@@ -20,7 +20,7 @@ pub(crate) trait Record: Clone + PartialEq {
     fn key(&self) -> Key;
     /// UID of this life of the name; empty where the server gave none.
     fn uid(&self) -> Uid;
-    /// `resourceVersion` as a number; 0 where the facts have none: the last
+    /// `resourceVersion` as a number; 0 where the server gave none: the last
     /// that arrived counts.
     fn version(&self) -> u64;
 }
@@ -109,7 +109,7 @@ macro_rules! facts {
         impl Record for $kind {
             fn key(&self) -> Key { let $this = self; $key }
             fn uid(&self) -> Uid { self.uid.clone() }
-            fn version(&self) -> u64 { let $this = self; let _ = $this; $version }
+            fn version(&self) -> u64 { let $this = self; $version }
         }
     )+ };
 }
@@ -125,9 +125,9 @@ facts! {
     LeaseFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
     PodFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
     ChildFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
-    AttachmentFacts: o => o.key.clone(), 0;
-    NodeFacts: o => cluster(&o.name), 0;
-    NamespaceFacts: o => cluster(&o.name), 0;
+    AttachmentFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
+    NodeFacts: o => cluster(&o.name), o.resource_version.parse().unwrap_or_default();
+    NamespaceFacts: o => cluster(&o.name), o.resource_version.parse().unwrap_or_default();
 }
 
 /// Objects of one kind, by namespace and name.
