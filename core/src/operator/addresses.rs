@@ -38,7 +38,6 @@ impl Operator {
         let Some(gateway_uid) = view.gateway_uid.clone() else {
             return;
         };
-        self.leave_out_released(view);
         self.move_claims(key, view, &gateway_uid);
         let missing: Vec<IpFamily> = view
             .families
@@ -107,23 +106,6 @@ impl Operator {
             };
             self.queue
                 .set(&Subject::Eip(key.clone()), claim_target(&name), action);
-        }
-    }
-
-    /// An EIP does not have what is on its way back.
-    fn leave_out_released(&self, view: &mut EipView) {
-        for name in self.world.claims_by_owner.of(&view.uid) {
-            let claim = self.world.claims.get(&cluster_key(name));
-            if let Some(claim) = claim.filter(|c| self.is_releasing(c))
-                && let Ok(address) = claim.spec.address.parse::<IpAddr>()
-            {
-                for kept in [&mut view.addresses, &mut view.granted] {
-                    match address {
-                        IpAddr::V4(_) => kept.ipv4 = None,
-                        IpAddr::V6(_) => kept.ipv6 = None,
-                    }
-                }
-            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use sluice_crds::AddressClaim;
 use sluice_crds::internal::ClaimOwnerKind;
 
 use super::Operator;
@@ -167,7 +168,8 @@ impl Operator {
             );
             return;
         };
-        let mut view = resolve::eip::resolve(&self.world, &self.views, eip);
+        let releasing = |claim: &AddressClaim| self.is_releasing(claim);
+        let mut view = resolve::eip::resolve(&self.world, &self.views, eip, releasing);
         self.allocate(key, &mut view);
         if self.views.eips.get(key) != Some(&view) {
             let before = self.views.eips.get(key).and_then(|v| v.gateway_uid.clone());

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use sluice_crds::EIP;
 use sluice_crds::address::{DualAddress, parse_hosts};
 use sluice_crds::condition::Reason;
 use sluice_crds::internal::ClaimPhase;
 use sluice_crds::user::{IpFamily, IpFamilyPolicy, NamespacesFromKind};
+use sluice_crds::{AddressClaim, EIP};
 
 use super::super::event::Key;
 use super::super::verdict::{Resolved, Verdict, refuse};
@@ -58,8 +58,14 @@ struct Place {
     requested: DualAddress,
 }
 
-/// Decides about an EIP, all but the allocation of what it lacks.
-pub(crate) fn resolve(world: &World, views: &Views, eip: &EIP) -> EipView {
+/// Decides about an EIP, all but the allocation of what it lacks. It does not have
+/// what `releasing` says is on its way back: another claim of that family counts.
+pub(crate) fn resolve(
+    world: &World,
+    views: &Views,
+    eip: &EIP,
+    releasing: impl Fn(&AddressClaim) -> bool,
+) -> EipView {
     let key = eip.key();
     let gateway = gateway_of(eip);
     let mut view = EipView {
@@ -98,7 +104,7 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &EIP) -> EipView {
         let Some(claim) = world
             .claims
             .get(&super::super::world::cluster_key(name))
-            .filter(|c| c.spec.phase == ClaimPhase::Bound)
+            .filter(|c| c.spec.phase == ClaimPhase::Bound && !releasing(c))
         else {
             continue;
         };

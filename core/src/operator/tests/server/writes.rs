@@ -211,7 +211,7 @@ impl Server {
 
     fn delete_if(&mut self, slot: Slot, uid: &Uid) -> (Outcome, Vec<Event>) {
         if !self.objects.contains_key(&slot) {
-            return (Outcome::Done, vec![]);
+            return self.answer(&slot, Outcome::Done);
         }
         if !self.uid_is(&slot, uid) {
             return self.answer(&slot, Outcome::Conflict);
