@@ -206,6 +206,10 @@ impl World {
             .collect();
         for (child, key) in self.keys_of(kind) {
             if !listed.contains(&(child, key.clone())) {
+                // What a newest list lacks is gone for good, whatever a late answer says.
+                if let Some(uid) = self.uid_of(kind, child, &key) {
+                    self.bury(&uid);
+                }
                 self.remove(kind, child, &key);
             }
         }

@@ -6,7 +6,7 @@ use super::server::slot_of;
 use super::stage::{Fate, Stage};
 use crate::identity::Uid;
 use crate::operator::action::Action;
-use crate::operator::event::{Kind, Object, PodFacts};
+use crate::operator::event::{Event, Kind, Object, PodFacts};
 
 /// A gateway that serves, and a FIP whose Ready waits for a live read of the Lease.
 fn before_the_read() -> Stage {
@@ -157,4 +157,29 @@ fn what_waits_for_a_broken_watch_goes_on_when_that_is_whole_again() {
         stage.settle();
         assert!(!stage.exists(Kind::FIP, "tenants", "web"), "{broken:?}");
     }
+}
+
+#[test]
+fn an_answer_that_is_older_than_a_list_brings_nothing_back() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let old = stage.server.all(Kind::EIP).next().unwrap().clone();
+    stage.operator.apply(Event::OutOfSync(Kind::EIP), stage.now);
+    stage.delete(Kind::EIP, "tenants", "web");
+    let slot = slot_of(&old);
+    stage.server.change(&slot, false, |object| {
+        if let Object::EIP(eip) = object {
+            eip.metadata.finalizers = None;
+        }
+    });
+    assert!(!stage.exists(Kind::EIP, "tenants", "web"));
+    stage.relist(Kind::EIP);
+    stage.operator.apply(Event::Apply(Box::new(old)), stage.now);
+    stage.settle();
+    assert!(
+        stage.server.all(Kind::AddressClaim).all(|claim| {
+            !matches!(claim, Object::AddressClaim(c) if c.spec.owner.name == "web")
+        })
+    );
 }

@@ -52,6 +52,20 @@ fn deleted_reports(stage: &Stage) -> Vec<&String> {
 }
 
 #[test]
+fn a_node_as_it_was_before_takes_no_lease_away() {
+    let mut stage = serving();
+    let node = node(&stage);
+    for _ in 0..2 {
+        stage.reboot(&node);
+        stage.settle();
+    }
+    let now = holder(&stage);
+    stage.repeat(Kind::Node, 1);
+    stage.settle();
+    assert_eq!((holder(&stage), ready(&stage)), (now, "True".to_owned()));
+}
+
+#[test]
 fn a_report_that_overtakes_its_node_is_not_taken_for_dead() {
     let mut stage = serving();
     let node = node(&stage);

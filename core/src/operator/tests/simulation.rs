@@ -361,17 +361,6 @@ fn a_claim_that_came_too_late_to_be_inherited_goes_back() {
 }
 
 #[test]
-fn a_node_as_it_was_before_takes_no_lease_away() {
-    let turns = [
-        Turn::Reboot(0),
-        Turn::Reboot(0),
-        Turn::Crash,
-        Turn::Repeat(12, 1),
-    ];
-    run(&turns, 1651862176233475111);
-}
-
-#[test]
 fn of_two_claims_of_a_family_the_one_that_stays_counts() {
     use Turn::*;
     let e = |n| Execute(n, Fate::Done);
@@ -399,23 +388,4 @@ fn of_two_claims_of_a_family_the_one_that_stays_counts() {
         e(4),
     ];
     run(&turns, 770832212025709927);
-}
-
-#[test]
-#[rustfmt::skip]
-fn a_slice_shown_again_after_it_went_is_forgotten() {
-    use Turn::*;
-    let e = |n| Execute(n, Fate::Done);
-    let turns = [
-        Crash, Poll, e(45), e(38), Poll, e(45), e(0), e(38), Tick(388), Create(3, 1),
-        e(40), e(7), e(27), e(12), Execute(45, Fate::AnswerLost), e(45), e(9), e(30),
-        Create(4, 1), Poll, e(36), Crash, Poll, e(4), e(49), Poll, e(28), e(36), e(37),
-        Execute(21, Fate::AnswerLost), e(19), Crash, Poll, e(42), Poll, e(35), Tick(168),
-        Tick(261), Tick(121), e(24), e(35), Delete(3, 1), Deliver(5, 15), e(49), e(24),
-        Move(1, 1), e(40), Poll, e(32), e(29), e(3), e(28), Poll, e(37), e(38), Poll,
-        e(42), e(19), Crash, e(9), e(36), Agent(2, 1), Deliver(4, 9), Repeat(7, 2),
-        Deliver(1, 18), e(17), Tick(304), Agent(0, 2), Deliver(10, 9),
-        Execute(12, Fate::AnswerLost), Deliver(0, 6),
-    ];
-    run(&turns, 13095173672268785341);
 }

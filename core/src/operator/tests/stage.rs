@@ -37,6 +37,8 @@ pub struct Stage {
     pub rendered: String,
     pub announced: Vec<Announcement>,
     cursors: BTreeMap<Kind, usize>,
+    /// Where this leader's first watches began.
+    begun: BTreeMap<Kind, usize>,
     /// Kinds whose watch is broken.
     broken: BTreeSet<Kind>,
     pub in_flight: Vec<Action>,
@@ -71,6 +73,7 @@ impl Stage {
             rendered: "render-1".to_owned(),
             announced: Vec::new(),
             cursors: BTreeMap::new(),
+            begun: BTreeMap::new(),
             broken: BTreeSet::new(),
             in_flight: Vec::new(),
             proofs: Proofs::new(),
@@ -112,6 +115,7 @@ impl Stage {
         self.broken.clear();
         for (event, kind, at) in self.server.lists() {
             self.cursors.insert(kind, at);
+            self.begun.insert(kind, at);
             self.feed(event);
         }
     }
@@ -187,14 +191,14 @@ impl Stage {
         any
     }
 
-    /// An event that was delivered before comes again.
+    /// An event that was delivered to this leader before comes again.
     pub fn repeat(&mut self, kind: Kind, back: usize) {
         let at = self.cursors.get(&kind).copied().unwrap_or_default();
-        let event = self
-            .server
-            .log
-            .get(&kind)
-            .and_then(|log| log.get(at.checked_sub(back + 1)?).cloned());
+        let begun = self.begun.get(&kind).copied().unwrap_or_default();
+        let event = self.server.log.get(&kind).and_then(|log| {
+            let at = at.checked_sub(back + 1).filter(|at| *at >= begun)?;
+            log.get(at).cloned()
+        });
         if let Some(event) = event {
             self.feed(event);
         }
