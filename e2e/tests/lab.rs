@@ -47,6 +47,17 @@ fn up(options: &UpOptions) -> Lab {
     lab
 }
 
+/// Takes a lab down that nobody guards, however its test ends.
+struct TakeDown(String);
+
+impl Drop for TakeDown {
+    fn drop(&mut self) {
+        if let Err(error) = Lab::down(&self.0) {
+            eprintln!("lab {}: {error}", self.0);
+        }
+    }
+}
+
 /// Says how long each stage of a test took, for whoever reads a slow run.
 fn stage(since: &mut Instant, what: &str) {
     println!("{what}: {:.1} s", since.elapsed().as_secs_f64());
@@ -511,6 +522,7 @@ fn a_lab_that_was_killed_leaves_no_process_and_its_rests_are_removed() {
         ..options("k")
     };
     let mut lab = up(&options);
+    let _rests = TakeDown(options.name.clone());
     lab.keep();
     kill_process(Pid::from_raw(lab.state().init.pid).unwrap(), Signal::KILL).unwrap();
     let cgroup = Cgroup::new(lab.paths().unique());
