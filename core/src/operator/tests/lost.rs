@@ -165,7 +165,7 @@ fn an_answer_that_is_older_than_a_list_brings_nothing_back() {
     stage.apply(eip("tenants", "web", "egress"));
     stage.settle();
     let old = stage.server.all(Kind::EIP).next().unwrap().clone();
-    stage.operator.apply(Event::OutOfSync(Kind::EIP), stage.now);
+    stage.break_watch(Kind::EIP);
     stage.delete(Kind::EIP, "tenants", "web");
     let slot = slot_of(&old);
     stage.server.change(&slot, false, |object| {

@@ -361,31 +361,14 @@ fn a_claim_that_came_too_late_to_be_inherited_goes_back() {
 }
 
 #[test]
+#[rustfmt::skip]
 fn of_two_claims_of_a_family_the_one_that_stays_counts() {
     use Turn::*;
     let e = |n| Execute(n, Fate::Done);
     let turns = [
-        Create(1, 3),
-        Poll,
-        e(1),
-        e(3),
-        Crash,
-        Poll,
-        e(9),
-        e(22),
-        Create(4, 3),
-        Deliver(2, 1),
-        Delete(4, 3),
-        Poll,
-        e(0),
-        e(0),
-        e(0),
-        e(18),
-        Create(4, 3),
-        Deliver(0, 1),
-        Deliver(2, 2),
-        Poll,
-        e(4),
+        Create(1, 3), Poll, e(1), e(3), Crash, Poll, e(9), e(22), Create(4, 3),
+        Deliver(2, 1), Delete(4, 3), Poll, e(0), e(0), e(0), e(18), Create(4, 3),
+        Deliver(0, 1), Deliver(2, 2), Poll, e(4),
     ];
     run(&turns, 770832212025709927);
 }

@@ -105,11 +105,11 @@ records!(
 );
 
 macro_rules! facts {
-    ($($kind:ty: $this:ident => $key:expr, $version:expr;)+) => { $(
+    ($($kind:ty: $this:ident => $key:expr;)+) => { $(
         impl Record for $kind {
             fn key(&self) -> Key { let $this = self; $key }
             fn uid(&self) -> Uid { self.uid.clone() }
-            fn version(&self) -> u64 { let $this = self; $version }
+            fn version(&self) -> u64 { self.resource_version.parse().unwrap_or_default() }
         }
     )+ };
 }
@@ -122,12 +122,12 @@ fn cluster(name: &str) -> Key {
 }
 
 facts! {
-    LeaseFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
-    PodFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
-    ChildFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
-    AttachmentFacts: o => o.key.clone(), o.resource_version.parse().unwrap_or_default();
-    NodeFacts: o => cluster(&o.name), o.resource_version.parse().unwrap_or_default();
-    NamespaceFacts: o => cluster(&o.name), o.resource_version.parse().unwrap_or_default();
+    LeaseFacts: o => o.key.clone();
+    PodFacts: o => o.key.clone();
+    ChildFacts: o => o.key.clone();
+    AttachmentFacts: o => o.key.clone();
+    NodeFacts: o => cluster(&o.name);
+    NamespaceFacts: o => cluster(&o.name);
 }
 
 /// Objects of one kind, by namespace and name.
