@@ -26,6 +26,7 @@ pub mod given;
 pub mod host;
 pub mod image;
 pub mod init;
+mod ipam;
 pub mod lab;
 pub mod manifests;
 pub mod netns;

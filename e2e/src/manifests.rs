@@ -76,8 +76,7 @@ fn attachment(
             "type": "bridge",
             "bridge": bridge,
             "capabilities": {"ips": true, "mac": true},
-            // One directory for all nodes: no address is given twice.
-            "ipam": {"type": "host-local", "dataDir": paths.dir.join("ipam"), "ranges": sets},
+            "ipam": {"type": "host-local", "dataDir": paths.ipam(), "ranges": sets},
         }),
         json!({"type": "tuning", "sysctl": {"net.ipv4.conf.IFNAME.forwarding": "0"}}),
     ];

@@ -87,6 +87,13 @@ impl LabPaths {
         self.dir.join("nodes").join(node)
     }
 
+    /// What the attachments' IPAM has given out: one directory for all nodes, so
+    /// that no address is given twice.
+    #[must_use]
+    pub fn ipam(&self) -> PathBuf {
+        self.dir.join("ipam")
+    }
+
     /// The mount point of a network namespace, visible only inside the lab.
     #[must_use]
     pub fn netns(&self, name: &str) -> PathBuf {

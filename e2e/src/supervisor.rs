@@ -16,6 +16,7 @@ use crate::error::{Doing, LabError, Result};
 use crate::families::NodePlan;
 use crate::forward;
 use crate::init::internal;
+use crate::ipam;
 use crate::netns;
 use crate::network;
 use crate::node::{append, plan_of};
@@ -212,7 +213,7 @@ impl Supervisor {
             let _ = child.wait();
         }
         network::remove_node(&self.paths, node);
-        Ok(())
+        ipam::release(&self.paths, &node.name)
     }
 
     fn import(&self, node: &NodePlan) -> Result<()> {

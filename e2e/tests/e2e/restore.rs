@@ -3,8 +3,8 @@
 use sluice_e2e::control::Request;
 use sluice_e2e::control_plane::Component;
 
-use crate::address::TENANTS;
-use crate::failure::Outcome;
+use crate::address::{TENANT_NAMESPACE, TENANTS};
+use crate::failure::{Failure, Outcome, wrong};
 use crate::stage::Stage;
 
 /// Starts every part of the lab that does not run, and the operator.
@@ -62,7 +62,7 @@ pub fn tenants(stage: &Stage) -> Outcome {
     if stage.list("Pod", "tenants", "")?.len() < TENANTS.len() {
         stage.kubectl(&["apply", "-f", "-"], Some(&manifests))?;
     }
-    stage.wait_for("readiness of the tenant pods", 60.0, || {
+    let waited = stage.wait_for("readiness of the tenant pods", 60.0, || {
         let pods = stage
             .list("Pod", "tenants", "")
             .map_err(|failure| failure.to_string())?;
@@ -73,7 +73,28 @@ pub fn tenants(stage: &Stage) -> Outcome {
                 crate::stage::text(pod, "/metadata/name")
             )),
         }
-    })
+    });
+    match waited {
+        Err(Failure::Wrong(text)) => wrong(format!("{text}\n{}", warnings(stage))),
+        other => other,
+    }
+}
+
+/// What the cluster last complained of about the tenant pods.
+fn warnings(stage: &Stage) -> String {
+    let asked = [
+        "-n",
+        TENANT_NAMESPACE,
+        "get",
+        "events",
+        "--field-selector=type=Warning",
+        "--sort-by=.lastTimestamp",
+        "-o=jsonpath={range .items[*]}{.involvedObject.name}: {.reason}: {.message}{\"\\n\"}{end}",
+    ];
+    match stage.kubectl(&asked, None) {
+        Ok(text) => text.lines().next_back().unwrap_or("no warning").to_owned(),
+        Err(failure) => failure.to_string(),
+    }
 }
 
 /// Powers a node on and looks out on its new links.
