@@ -113,6 +113,13 @@ impl Settings {
         })
     }
 
+    /// The prefixes of the inside network: of the next hops, and behind routers.
+    pub fn inside_prefixes(&self) -> Vec<IpNet> {
+        let near = self.lan_addresses.iter().map(IpNet::trunc);
+        near.chain(self.lan_routes.iter().map(|(to, _)| *to))
+            .collect()
+    }
+
     /// All interfaces of the data plane: the LAN, then the uplinks.
     pub fn interfaces(&self) -> impl Iterator<Item = &str> {
         let uplinks = self.uplinks.iter().map(|uplink| uplink.interface.as_str());

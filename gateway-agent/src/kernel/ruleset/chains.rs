@@ -3,8 +3,11 @@
 //! A packet's way: `silence_in` (neighbour discovery) → `premark` (which uplink) → `dstnat` →
 //! `hairmark` (inside to inside) → `input` or `forward` → `srcnat` → `leak`.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use nfnetlink::nftables::expr::ct_state;
 use nfnetlink::nftables::{BaseChain, Chain, ChainKind, Family, Hook, Policy, Rule, TableContent};
 
@@ -103,7 +106,7 @@ pub fn inet(
     );
     input(table, settings, options);
     forward(table);
-    outroute(table);
+    outroute(table, settings, options);
     srcnat(table, settings, options, sources);
     leak(table, lan);
 }
@@ -143,6 +146,12 @@ fn premark(table: &mut TableContent, settings: &Settings, sources: &[SourceMap])
     table.chain(
         filter("premark", Hook::Prerouting, MANGLE, Policy::Accept),
         [
+            // Before routing: an error about it would belong to no flow, and leave by the
+            // main table.
+            rule()
+                .interface_in(Way::In, "guarded")
+                .ct_state(ct_state::INVALID)
+                .drop(),
             rule().ct_state(ct_state::NEW).jump("setup"),
             rule()
                 .interface(Way::In, lan)
@@ -162,6 +171,7 @@ fn premark(table: &mut TableContent, settings: &Settings, sources: &[SourceMap])
         .collect();
     setup.push(rule().not_interface(Way::In, lan).returns());
     setup.push(rule().set_ct_mark(FROM_INSIDE).done());
+    setup.push(rule().jump("inside"));
     for ip in Ip::BOTH {
         setup.push(
             rule()
@@ -177,6 +187,38 @@ fn premark(table: &mut TableContent, settings: &Settings, sources: &[SourceMap])
         );
     }
     table.chain(Chain::regular("setup"), setup);
+    table.chain(Chain::regular("inside"), inside(settings));
+}
+
+/// What inside hosts send to inside prefixes stays inside, where only what a rule translated
+/// passes. The longest prefix wins: an outside subnet may lie in an inside prefix.
+fn inside(settings: &Settings) -> Vec<Rule> {
+    let inside = settings.inside_prefixes();
+    let outside = settings.uplinks.iter().flat_map(|uplink| &uplink.subnets);
+    let outside = outside
+        .map(|(subnet, _)| *subnet)
+        .filter(|subnet| inside.iter().any(|prefix| prefix.contains(subnet)));
+    let mut all: BTreeMap<_, _> = outside
+        .map(|subnet| (longest_first(subnet), false))
+        .collect();
+    for prefix in &inside {
+        all.entry(longest_first(*prefix)).or_insert(true);
+    }
+    let way = |((_, prefix), inside)| {
+        let rule = rule().destination_within(prefix);
+        if inside {
+            rule.set_ct_mark(FROM_INSIDE | LAN_MARK)
+                .set_mark(LAN_MARK)
+                .accept()
+        } else {
+            rule.returns()
+        }
+    };
+    all.into_iter().map(way).collect()
+}
+
+fn longest_first(prefix: IpNet) -> (Reverse<u8>, IpNet) {
+    (Reverse(prefix.prefix_len()), prefix)
 }
 
 fn dstnat(ip: Ip) -> [Rule; 4] {
@@ -262,29 +304,43 @@ fn forward(table: &mut TableContent) {
     );
 }
 
-fn outroute(table: &mut TableContent) {
+fn outroute(table: &mut TableContent, settings: &Settings, options: &KernelOptions) {
     let by_origin = |origin, reply| rule().ct_mark(ORIGIN_MASK, origin).ct_direction(reply);
     // What this host itself sends for a flow (ICMP errors, answers to ping) goes where the
     // flow's own packets of that direction go.
-    table.chain(
-        chain(
-            "outroute",
-            ChainKind::Route,
-            Hook::Output,
-            MANGLE,
-            Policy::Accept,
-        ),
-        [
-            by_origin(FROM_OUTSIDE, true)
-                .set_mark_from_ct(UPLINK_MASK)
+    let mut rules = vec![
+        by_origin(FROM_OUTSIDE, true)
+            .set_mark_from_ct(UPLINK_MASK)
+            .done(),
+        by_origin(FROM_OUTSIDE, false).set_mark(LAN_MARK).done(),
+        by_origin(FROM_INSIDE, true).set_mark(LAN_MARK).done(),
+        by_origin(FROM_INSIDE, false)
+            .set_mark_from_ct(UPLINK_MASK)
+            .done(),
+    ];
+    // An IPv4 error has the source that the main table knows, the pod's; inside hosts know
+    // their next hop.
+    if let (true, Some(IpAddr::V4(next_hop))) = (
+        settings.lan != options.pod_interface,
+        hairpin_source(Ip::V4, settings, options),
+    ) {
+        rules.push(
+            rule()
+                .mark(LAN_MARK)
+                .icmp_type_in(Ip::V4, "errors4")
+                .address_in(Ip::V4, End::Source, "pod4")
+                .set_icmp_source(next_hop)
                 .done(),
-            by_origin(FROM_OUTSIDE, false).set_mark(LAN_MARK).done(),
-            by_origin(FROM_INSIDE, true).set_mark(LAN_MARK).done(),
-            by_origin(FROM_INSIDE, false)
-                .set_mark_from_ct(UPLINK_MASK)
-                .done(),
-        ],
+        );
+    }
+    let outroute = chain(
+        "outroute",
+        ChainKind::Route,
+        Hook::Output,
+        MANGLE,
+        Policy::Accept,
     );
+    table.chain(outroute, rules);
 }
 
 fn srcnat(

@@ -1,8 +1,11 @@
 //! Rules, written as a chain of calls that reads like `nft`.
 
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
 use nfnetlink::nftables::expr::{
     Bitwise, Cmp, CmpOp, Ct, CtKey, Expr, Hash, HashKind, Immediate, Lookup, LookupResult,
-    Masquerade, Meta, MetaKey, Nat, NatFlags, NatKind, Payload, PayloadBase, Reg,
+    Masquerade, Meta, MetaKey, Nat, NatFlags, NatKind, Payload, PayloadBase, PayloadWrite, Reg,
 };
 use nfnetlink::nftables::{Field, Rule, Value, Verdict};
 
@@ -14,6 +17,11 @@ pub const ICMPV6: u8 = 58;
 
 /// `IPS_DST_NAT` (`linux/netfilter/nf_conntrack_common.h`).
 const IPS_DST_NAT: u32 = 1 << 5;
+
+/// `NFT_PAYLOAD_CSUM_INET` (`linux/netfilter/nf_tables.h`), and where the checksum of an IPv4
+/// header is (RFC 791 §3.1).
+const CSUM_INET: u32 = 1;
+const IP_CHECKSUM: u32 = 10;
 
 /// Bytes 6 and 7 of an ARP packet: the operation, 1 for a request (RFC 826).
 const ARP_OPERATION: (PayloadBase, u32, u32) = (PayloadBase::Network, 6, 2);
@@ -233,6 +241,12 @@ impl Statement {
         })
     }
 
+    /// `meta mark MARK`.
+    pub fn mark(self, mark: u32) -> Self {
+        self.meta(MetaKey::Mark, Reg::R1)
+            .cmp(CmpOp::Eq, Value::u32(mark))
+    }
+
     /// `meta mark set ct mark & MASK`.
     pub fn set_mark_from_ct(self, mask: u32) -> Self {
         self.ct(CtKey::Mark, Reg::R1)
@@ -278,6 +292,33 @@ impl Statement {
     /// `ip saddr @SET` and its like.
     pub fn address_in(self, ip: Ip, end: End, set: &str) -> Self {
         self.address(ip, end).lookup(set, LookupResult::Member)
+    }
+
+    /// `ip daddr PREFIX`.
+    pub fn destination_within(self, prefix: IpNet) -> Self {
+        let ip = if prefix.addr().is_ipv4() {
+            Ip::V4
+        } else {
+            Ip::V6
+        };
+        self.address(ip, End::Destination)
+            .with(Bitwise::mask(Reg::R1, prefix.netmask()))
+            .cmp(CmpOp::Eq, prefix.network().into())
+    }
+
+    /// `ip saddr set ADDRESS`, for packets whose checksum does not cover it: ICMP's.
+    pub fn set_icmp_source(self, address: Ipv4Addr) -> Self {
+        let (base, offset, len) = Payload::IP_SADDR;
+        self.immediate(IpAddr::from(address).into())
+            .with(PayloadWrite {
+                base,
+                offset,
+                len,
+                sreg: Reg::R1,
+                checksum: CSUM_INET,
+                checksum_offset: IP_CHECKSUM,
+                checksum_flags: 0,
+            })
     }
 
     fn address(self, ip: Ip, end: End) -> Self {

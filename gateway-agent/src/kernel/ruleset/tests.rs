@@ -133,3 +133,22 @@ fn several_eips_of_one_source_share_its_slots() {
     assert_eq!(count(&built, "pool4_16"), 64);
     assert_eq!(count(&built, "snat4_24"), 1);
 }
+
+#[test]
+fn the_longest_prefix_says_what_stays_inside() {
+    let mut settings = settings();
+    settings.lan_routes = vec![("10.0.0.0/8".parse().unwrap(), "10.244.0.1".parse().unwrap())];
+    // In an inside prefix, but nearer; and one that is not.
+    for subnet in ["10.155.30.0/24", "192.0.2.0/24"] {
+        settings.uplinks[0]
+            .subnets
+            .push((subnet.parse().unwrap(), None));
+    }
+    let options = KernelOptions::default();
+    let built = build(&settings, &[], &options, &stamp(true), &BTreeMap::new());
+    let rules = &built.ruleset.inet.chains["inside"].rules;
+    let stays = rules
+        .iter()
+        .map(|rule| format!("{rule:?}").contains("Accept"));
+    assert_eq!(stays.collect::<Vec<_>>(), [false, true, true]);
+}
