@@ -59,6 +59,11 @@ impl<P> Drop for Gateway<P> {
 }
 
 impl Gateway {
+    /// The data plane itself, in a namespace that is made as a pod's.
+    pub fn open(ns: &str, ownership: bool) -> Self {
+        Self::start(ns, move || Kernel::open(options(ownership)).unwrap())
+    }
+
     pub fn apply(&self, generation: i64, entries: &[&str], holding: bool) -> Applied {
         self.apply_with(settings(), generation, entries, holding)
     }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::indexing_slicing)]
 
+mod bare;
 mod gateway;
 mod traffic;
 
@@ -18,12 +19,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use bare::*;
 pub use gateway::*;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use sluice_gateway_agent::kernel::Kernel;
 pub use traffic::*;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A name that no other network of this machine has.
+fn unique() -> String {
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("slk{}-{count}", std::process::id())
+}
 
 pub fn ip(args: &str) {
     run("ip", args);
@@ -103,11 +111,7 @@ impl Drop for Net {
 
 impl Net {
     pub fn new() -> Self {
-        let id = format!(
-            "slk{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let id = unique();
         let name = |host: &str| format!("{id}-{host}");
         let net = Self {
             client: name("client"),
@@ -196,7 +200,7 @@ impl Net {
 
     /// The node routes whatever leaks to it back to nobody, and counts.
     pub fn gateway(&self, ownership: bool) -> Gateway {
-        Gateway::start(&self.gw, move || Kernel::open(options(ownership)).unwrap())
+        Gateway::open(&self.gw, ownership)
     }
 }
 
