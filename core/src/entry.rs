@@ -6,13 +6,15 @@
 //! ```text
 //! addr <uid> <generation> <address> <uplink>
 //! fip  <uid> <generation> <address> <inside address> both|in
-//! dnat <uid> <generation> <address> tcp|udp <ports> <inside address> <ports>
+//! dnat <uid> <generation> <address> tcp|udp|sctp <ports> <targets> <ports>
 //! snat <uid> <generation> <inside prefix> <address>
 //! ```
 //!
 //! `uid` and `generation` are those of the EIP, FIP, DNAT or SNAT that asked
 //! for the entry. `both` marks the FIP that is also the source of what its
 //! inside address sends out; a second FIP to the same inside address is `in`.
+//! Ports are `80`, `8000-8099` or `*`. Targets are inside addresses with their
+//! weights, [`Targets`]: all of one family in one entry.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,6 +24,11 @@ use ipnet::IpNet;
 use sluice_crds::user::{Ports, Protocol};
 
 use crate::identity::{Digest, Uid};
+
+pub mod cost;
+mod targets;
+
+pub use targets::{SLOTS, TARGETS_MAX, Targets, WEIGHT_MAX};
 
 #[cfg(test)]
 mod tests;
@@ -59,7 +66,7 @@ pub enum Body {
         /// Whether what the inside address sends out leaves with `address`.
         source: bool,
     },
-    /// Forward ports of the address to an inside address.
+    /// Forward ports of the address to inside addresses.
     Dnat {
         /// The EIP's address.
         address: IpAddr,
@@ -67,9 +74,9 @@ pub enum Body {
         protocol: Protocol,
         /// Ports of the EIP.
         ports: Ports,
-        /// The inside address, same family.
-        inside: IpAddr,
-        /// Ports of the inside address, as many as `ports`.
+        /// The inside addresses, same family, which share new connections.
+        targets: Targets,
+        /// Ports of the inside addresses, as many as `ports`.
         inside_ports: Ports,
     },
     /// What an inside prefix sends out leaves with the address.
@@ -124,16 +131,17 @@ impl Body {
                 address,
                 protocol,
                 ports,
-                inside,
+                targets,
                 inside_ports,
             } => {
                 let protocol = match protocol {
                     Protocol::TCP => "tcp",
                     Protocol::UDP => "udp",
+                    Protocol::SCTP => "sctp",
                 };
                 (
                     "dnat",
-                    format!("{address} {protocol} {ports} {inside} {inside_ports}"),
+                    format!("{address} {protocol} {ports} {targets} {inside_ports}"),
                 )
             }
             Body::Snat { source, address } => ("snat", format!("{source} {address}")),
@@ -190,15 +198,16 @@ fn parse_body(word: &str, rest: &[&str]) -> Option<Body> {
                 _ => return None,
             },
         },
-        ("dnat", [address, protocol, ports, inside, inside_ports]) => Body::Dnat {
+        ("dnat", [address, protocol, ports, targets, inside_ports]) => Body::Dnat {
             address: address.parse().ok()?,
             protocol: match *protocol {
                 "tcp" => Protocol::TCP,
                 "udp" => Protocol::UDP,
+                "sctp" => Protocol::SCTP,
                 _ => return None,
             },
             ports: Ports::parse(ports)?,
-            inside: inside.parse().ok()?,
+            targets: Targets::parse(targets)?,
             inside_ports: Ports::parse(inside_ports)?,
         },
         ("snat", [source, address]) => Body::Snat {
@@ -221,10 +230,15 @@ impl Body {
             Body::Dnat {
                 address,
                 ports,
-                inside,
+                targets,
                 inside_ports,
                 ..
-            } => address.is_ipv4() == inside.is_ipv4() && ports.count() == inside_ports.count(),
+            } => {
+                targets
+                    .addresses()
+                    .all(|a| a.is_ipv4() == address.is_ipv4())
+                    && ports.count() == inside_ports.count()
+            }
             Body::Snat { source, address } => {
                 source.addr().is_ipv4() == address.is_ipv4() && source.trunc() == *source
             }

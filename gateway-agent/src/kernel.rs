@@ -11,6 +11,7 @@ mod converge;
 mod devconf;
 mod events;
 mod flows;
+mod forwards;
 mod frame;
 mod packet;
 mod report;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use sluice_crds::address::family;
 use sluice_crds::names::FINALIZER_PROGRAMMED;
 
 use super::Operator;
@@ -205,21 +206,16 @@ impl Operator {
                         .is_some_and(|(_, first)| first == key),
                 })
                 .collect(),
-            Ask::Dnat {
-                protocols,
-                ports,
-                target,
-                target_ports,
-            } => target
+            Ask::Dnat(forward) => granted
                 .iter()
-                .filter_map(pair)
-                .flat_map(|(address, inside)| {
-                    protocols.iter().map(move |protocol| Body::Dnat {
+                .filter_map(|address| Some((address, forward.targets(family(address))?)))
+                .flat_map(|(address, targets)| {
+                    forward.protocols.iter().map(move |protocol| Body::Dnat {
                         address,
                         protocol: *protocol,
-                        ports: *ports,
-                        inside,
-                        inside_ports: *target_ports,
+                        ports: forward.ports,
+                        targets: targets.clone(),
+                        inside_ports: forward.target_ports,
                     })
                 })
                 .collect(),

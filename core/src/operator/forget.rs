@@ -44,6 +44,7 @@ impl Operator {
             ("starving", self.starving.len()),
             ("inside", self.inside.len()),
             ("snats", self.snats.len()),
+            ("needs", self.needs.len()),
             ("placed", self.placed.len()),
             ("held_back", self.held_back.len()),
             ("releasing", self.releasing.len()),

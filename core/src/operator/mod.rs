@@ -35,6 +35,7 @@ mod ready;
 mod removal;
 mod resolve;
 mod roll;
+mod room;
 mod settings;
 mod site;
 mod status;
@@ -95,6 +96,8 @@ pub struct Operator {
     inside: BTreeMap<(Key, std::net::IpAddr), BTreeSet<(resolve::rules::Age, Key)>>,
     /// SNATs by gateway.
     snats: BTreeMap<Key, BTreeSet<(Kind, Key)>>,
+    /// DNATs by gateway that need more than one element of its maps, the oldest first.
+    needs: room::Needs,
     /// Where an object's entries stand now.
     placed: BTreeMap<(Kind, Key), (Uid, Uid)>,
     /// Since when a status is held back that tells a step on the way to Ready.
@@ -126,6 +129,7 @@ impl Operator {
             starving: BTreeSet::new(),
             inside: BTreeMap::new(),
             snats: BTreeMap::new(),
+            needs: BTreeMap::new(),
             placed: BTreeMap::new(),
             held_back: BTreeMap::new(),
             releasing: BTreeMap::new(),
@@ -256,6 +260,7 @@ impl Operator {
                 Subject::Eip(key) => self.decide_eip(key),
                 Subject::RulesOf(eip) => self.decide_rules(eip),
                 Subject::Snats(gateway) => self.decide_snats(gateway),
+                Subject::Room(gateway) => self.decide_room(gateway),
                 Subject::Inside(gateway, address) => self.decide_inside(gateway, *address),
                 Subject::Entries(kind, key) => self.decide_entries(*kind, key),
                 Subject::Claim(name) => self.decide_claim(name, now),

@@ -3,6 +3,7 @@
 
 pub(crate) mod allowed;
 pub(crate) mod eip;
+pub(crate) mod forward;
 pub(crate) mod gateway;
 pub(crate) mod pool;
 pub(crate) mod rivals;

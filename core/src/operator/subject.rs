@@ -19,6 +19,8 @@ pub(crate) enum Subject {
     RulesOf(Key),
     /// Which SNATs of a gateway have their prefixes.
     Snats(Key),
+    /// Which DNATs of a gateway have room in its maps.
+    Room(Key),
     /// Which FIP of a gateway is the source of an inside address.
     Inside(Key, IpAddr),
     /// What an EIP or a rule asks of a gateway's kernel.

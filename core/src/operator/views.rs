@@ -217,6 +217,9 @@ impl Operator {
             let old = self.views.rules.get(&name);
             if let Some(old) = old {
                 view.conflict = old.conflict.clone();
+                if name.0 == Kind::DNAT && !view.needs_room() {
+                    view.conflict = None;
+                }
                 if *old == view {
                     continue;
                 }
@@ -256,6 +259,7 @@ impl Operator {
         for gateway in [before, after].into_iter().flatten() {
             self.mark(Subject::Snats(gateway));
         }
+        self.room_changed(&name.1, old, new);
         for (view, add) in [(old, false), (new, true)] {
             let Some(view) = view.filter(|v| v.competes()) else {
                 continue;

@@ -7,13 +7,15 @@ use super::{rule, text};
 /// Whether `x`, a number or a string, is what `Ports::from_field` takes.
 fn valid(x: &str) -> String {
     format!(
-        "(string({x}).matches('^[1-9][0-9]{{0,4}}(-[1-9][0-9]{{0,4}})?$') && [string({x}).split('-')].all(p, p.all(n, int(n) <= 65535) && int(p[0]) <= int(p[p.size() - 1])))"
+        "(string({x}) == '*' || string({x}).matches('^[1-9][0-9]{{0,4}}(-[1-9][0-9]{{0,4}})?$') && [string({x}).split('-')].all(p, p.all(n, int(n) <= 65535) && int(p[0]) <= int(p[p.size() - 1])))"
     )
 }
 
 /// How many ports `x`, which is valid, has, less one.
 fn length(x: &str) -> String {
-    format!("[string({x}).split('-')].map(p, int(p[p.size() - 1]) - int(p[0]))[0]")
+    format!(
+        "[(string({x}) == '*' ? '1-65535' : string({x})).split('-')].map(p, int(p[p.size() - 1]) - int(p[0]))[0]"
+    )
 }
 
 /// A number or a string that is a port or a range of ports.
@@ -24,7 +26,7 @@ pub(crate) fn ports(field: &str) -> Rule {
             "{} + string(self) + {}",
             text(&format!("{field}: ")),
             text(
-                " is not a port or a range of ports: write a number of 1 to 65535, or \"first-last\" with the lower one first, without sign, spaces or leading zeros"
+                " is not a port or a range of ports: write a number of 1 to 65535, \"first-last\" with the lower one first, without sign, spaces or leading zeros, or \"*\" for all"
             )
         ),
     )
@@ -42,7 +44,18 @@ pub(crate) fn same_length() -> Rule {
             length(targets)
         ),
         format!(
-            "'targetPorts: ' + string({targets}) + ' has not as many ports as ports: ' + string({ports}) + '; write as many, or leave targetPorts out'"
+            "'targetPorts: ' + string({targets}) + ' has not as many ports as ports: ' + string({ports}) + (string({ports}) == '*' ? '; leave targetPorts out: all ports stay as they are' : '; write as many, or leave targetPorts out')"
+        ),
+    )
+}
+
+/// The targets of a DNAT: no address stands in two of them.
+pub(crate) fn distinct_targets() -> Rule {
+    let again = "self.filter(u, u.ips.exists(y, isIP(x) && isIP(y) && ip(x) == ip(y))).size() > 1";
+    rule(
+        format!("self.all(t, t.ips.all(x, !({again})))"),
+        format!(
+            "'targets: ' + self.map(t, t.ips.filter(x, {again})).filter(l, l.size() > 0)[0][0] + ' stands in two targets; write it once, with the weight that it shall have'"
         ),
     )
 }

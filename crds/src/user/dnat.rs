@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{EIPRef, RuleStatus};
 use crate::cel;
 
-/// Port forwarding: ports of an EIP go to ports of an inside host.
+/// Port forwarding: ports of an EIP go to ports of inside hosts, which see the
+/// client's address.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "sluice.dev",
@@ -41,22 +42,26 @@ pub struct DNATSpec {
     /// The EIP, in the same namespace. Immutable.
     #[x_kube(validation = cel::immutable("eip", "create another DNAT for another EIP"))]
     pub eip: EIPRef,
-    /// Transport protocols, 1 to 2 of `TCP` and `UDP`. Default `[TCP]`. Mutable.
+    /// Transport protocols, 1 to 3 of `TCP`, `UDP` and `SCTP`. Default `[TCP]`.
+    /// Mutable.
     #[serde(default = "default_protocols")]
-    #[schemars(length(min = 1, max = 2))]
+    #[schemars(length(min = 1, max = 3))]
     #[x_kube(validation = cel::unique_items("protocols"))]
     pub protocols: Vec<Protocol>,
-    /// Ports of the EIP: one (`8080`) or a range (`"8000-8099"`); 1 to 65535. Mutable.
+    /// Ports of the EIP: one (`8080`), a range (`"8000-8099"`) or all (`"*"`);
+    /// 1 to 65535. Mutable.
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = cel::ports("ports"))]
     pub ports: IntOrString,
-    /// Where connections go: exactly one target; several, with weights, are not
-    /// built yet. Mutable.
+    /// Where connections go, 1 to 16 inside hosts. Several share new
+    /// connections by weight, each family over those that have it; their order
+    /// does not matter. A connection stays with its target until that is
+    /// removed from here. Mutable.
     #[schemars(length(min = 1, max = 16))]
-    #[x_kube(validation = cel::fixed("self.size() == 1", "targets: exactly one target is supported: balancing over several is not built yet"))]
+    #[x_kube(validation = cel::distinct_targets())]
     pub targets: Vec<DNATTarget>,
-    /// Ports of the target: one, or a range as long as `ports`. Default: the
-    /// same as `ports`. Mutable.
+    /// Ports of the targets: as many as `ports`. Default: the same as `ports`,
+    /// the only choice where that is `"*"`. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = cel::ports("targetPorts"))]
@@ -72,6 +77,12 @@ pub struct DNATTarget {
     #[schemars(length(min = 1, max = 2), inner(length(max = 64)))]
     #[x_kube(validation = cel::hosts("targets.ips"), validation = cel::at_most_one_per_family("targets.ips"))]
     pub ips: Vec<String>,
+    /// Its part of new connections, beside the weights of the others: 0 to 100,
+    /// kept to one 64th. 0 drains it: it keeps its connections and takes no new
+    /// ones. One target of each family needs more than 0. Default 1. Mutable.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 0, max = 100))]
+    pub weight: i32,
 }
 
 /// A transport protocol.
@@ -82,6 +93,7 @@ pub struct DNATTarget {
 pub enum Protocol {
     TCP,
     UDP,
+    SCTP,
 }
 
 /// A port or a range of ports, both ends included, 1 to 65535.
@@ -92,6 +104,12 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// All ports.
+    pub const ALL: Self = Self {
+        first: 1,
+        last: u16::MAX,
+    };
+
     /// Ports `first` to `last`; `None` where first is 0 or above last.
     #[must_use]
     pub fn new(first: u16, last: u16) -> Option<Self> {
@@ -122,8 +140,8 @@ impl Ports {
         self.first <= other.last && other.first <= self.last
     }
 
-    /// Parses `8080` or `8000-8099`: plain decimal digits, no sign, no leading
-    /// zero. `None` for everything else.
+    /// Parses `8080`, `8000-8099` or `*`: plain decimal digits, no sign, no
+    /// leading zero. `None` for everything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let port = |s: &str| -> Option<u16> {
@@ -131,6 +149,9 @@ impl Ports {
                 !s.is_empty() && !s.starts_with('0') && s.bytes().all(|b| b.is_ascii_digit());
             plain.then(|| s.parse().ok()).flatten()
         };
+        if text == "*" {
+            return Some(Self::ALL);
+        }
         match text.split_once('-') {
             Some((first, last)) => Self::new(port(first)?, port(last)?),
             None => port(text).and_then(|p| Self::new(p, p)),
@@ -149,12 +170,18 @@ impl Ports {
 
 impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
+        if *self == Self::ALL {
+            f.write_str("*")
+        } else if self.first == self.last {
             write!(f, "{}", self.first)
         } else {
             write!(f, "{}-{}", self.first, self.last)
         }
     }
+}
+
+fn default_weight() -> i32 {
+    1
 }
 
 fn default_protocols() -> Vec<Protocol> {

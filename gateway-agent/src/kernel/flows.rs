@@ -13,7 +13,9 @@ use nfnetlink::Socket;
 use nfnetlink::conntrack::{Flow, FlowFilter, L4};
 use nfnetlink::nftables::{Data, Element, TableContent, Value};
 
+use super::forwards::{self, Forwards, Row};
 use super::report::KernelError;
+use super::ruleset::statement::Ip;
 
 /// Up to this many conditions the kernel is asked one by one; more, and the flows are listed.
 const ASKED: usize = 4;
@@ -29,6 +31,8 @@ pub struct Flush {
     orig_src: BTreeSet<IpAddr>,
     /// Destination, protocol and ports of the original direction.
     ports: BTreeSet<(IpAddr, u8, u16, u16)>,
+    /// To whom flows of those ports may go on.
+    forwards: Forwards,
     /// Source prefix of the original direction with destination of the reply direction.
     sources: BTreeSet<(IpNet, IpAddr)>,
 }
@@ -58,16 +62,29 @@ impl Flush {
             for element in gone(new, old, &name("fipout")) {
                 flush.orig_src.extend(address(&element.key, v4));
             }
-            for stem in ["dnat", "range", "any"] {
-                for element in gone(old, new, &name(stem)) {
-                    flush.ports.extend(ports(&element, v4));
-                }
-            }
             for stem in ["snat", "pool"] {
                 flush.sources(old, new, &name(stem), v4);
             }
         }
+        flush.ports(old, new);
         flush
+    }
+
+    /// Flows of ports that are forwarded no more, or to others: those whose target has them
+    /// still go on, wherever new ones go.
+    fn ports(&mut self, old: &TableContent, new: &TableContent) {
+        let rows = Ip::BOTH
+            .into_iter()
+            .flat_map(|ip| forwards::gone(old, new, ip));
+        let rows: Vec<Row> = rows.collect();
+        let eips: BTreeSet<IpAddr> = rows.iter().map(|row| row.eip).collect();
+        let now = Forwards::new(new, |eip| eips.contains(&eip));
+        let lost = rows.iter().filter(|row| !now.has(row));
+        self.ports
+            .extend(lost.map(|row| (row.eip, row.proto, row.first, row.last)));
+        if !self.ports.is_empty() {
+            self.forwards = now;
+        }
     }
 
     fn sources(&mut self, old: &TableContent, new: &TableContent, stem: &str, v4: bool) {
@@ -119,7 +136,10 @@ impl Flush {
 
     /// The conditions as the kernel takes them; `None` where it cannot.
     fn filters(&self) -> Option<Vec<FlowFilter>> {
-        if !self.sources.is_empty() || self.ports.iter().any(|(_, _, first, last)| first != last) {
+        let several = |(eip, proto, first, last): &(IpAddr, u8, u16, u16)| {
+            first != last || self.forwards.targets(*eip, *proto, *first).is_some()
+        };
+        if !self.sources.is_empty() || self.ports.iter().any(several) {
             return None;
         }
         let dst = self.orig_dst.iter().map(|a| FlowFilter::orig_dst(*a));
@@ -143,7 +163,7 @@ impl Flush {
             let mut ranges = self.ports.range(from..=to);
             ranges.any(|(_, _, first, last)| (*first..=*last).contains(&port))
         });
-        by_port
+        by_port && !self.forwards.allows(flow)
             || self.orig_dst.contains(&flow.orig.dst)
             || self.reply_dst.contains(&flow.reply.dst)
             || self.orig_src.contains(&flow.orig.src)
@@ -158,7 +178,7 @@ pub(super) fn failed(error: nfnetlink::Error) -> KernelError {
 }
 
 /// Elements of a set that one table has and the other has not, or has otherwise.
-fn gone(old: &TableContent, new: &TableContent, set: &str) -> Vec<Element> {
+pub(super) fn gone(old: &TableContent, new: &TableContent, set: &str) -> Vec<Element> {
     match (old.sets.get(set), new.sets.get(set)) {
         (Some(old), Some(new)) => old.elements.difference(&new.elements).cloned().collect(),
         (Some(old), None) => old.elements.iter().cloned().collect(),
@@ -193,21 +213,4 @@ pub(super) fn data(element: &Element, v4: bool) -> Option<IpAddr> {
         Data::Value(value) => address(value, v4),
         Data::Verdict(_) => None,
     }
-}
-
-/// Address, protocol and ports of an element of a map of ports.
-pub(super) fn ports(element: &Element, v4: bool) -> Option<(IpAddr, u8, u16, u16)> {
-    let at = if v4 { 4 } else { 16 };
-    let proto = *element.key.as_bytes().get(at)?;
-    let port = |value: &Value| {
-        let bytes = value.as_bytes().get(at + 4..)?;
-        bytes.first_chunk::<2>().map(|b| u16::from_be_bytes(*b))
-    };
-    let first = port(&element.key).unwrap_or(0);
-    let last = match &element.key_end {
-        Some(end) => port(end)?,
-        None if first == 0 => u16::MAX,
-        None => first,
-    };
-    Some((address(&element.key, v4)?, proto, first, last))
 }

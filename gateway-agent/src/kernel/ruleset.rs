@@ -14,6 +14,7 @@ pub mod statement;
 use std::sync::Arc;
 
 use nfnetlink::nftables::{Family, Table, TableContent, TableFlags, TableId, Value, userdata};
+use sluice_core::entry::cost::Form;
 use sluice_core::identity::{Revision, Uid};
 
 #[cfg(test)]
@@ -43,6 +44,29 @@ pub const ORIGIN_MASK: u32 = 0x300;
 pub const UPLINK_MASK: u32 = 0xff;
 /// The packet mark that chooses the LAN's routing table.
 pub const LAN_MARK: u32 = 0xfe;
+
+/// The maps of port forwarding in the order in which they are asked: how the ports stand in
+/// them, and whether several targets share each.
+pub const FORWARD_MAPS: [(Form, bool); 6] = [
+    (Form::Exact, false),
+    (Form::Exact, true),
+    (Form::Range, false),
+    (Form::Range, true),
+    (Form::All, false),
+    (Form::All, true),
+];
+
+/// The name of such a map, without its family.
+pub fn forward_map(form: Form, shared: bool) -> &'static str {
+    match (form, shared) {
+        (Form::Exact, false) => "dnat",
+        (Form::Exact, true) => "share",
+        (Form::Range, false) => "range",
+        (Form::Range, true) => "sharerange",
+        (Form::All, false) => "any",
+        (Form::All, true) => "shareany",
+    }
+}
 
 /// Both flags together: owned by a socket, and outliving it.
 pub const OWNED: TableFlags = TableFlags::OWNER.union(TableFlags::PERSIST);

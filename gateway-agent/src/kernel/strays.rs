@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nfnetlink::conntrack::{Flow, L4, Tuple};
-use nfnetlink::nftables::{Data, Element, TableContent};
+use nfnetlink::conntrack::Flow;
+use nfnetlink::nftables::{Element, TableContent};
 
-use super::flows::{address, data, ports, source_maps};
+use super::flows::{address, data, source_maps};
+use super::forwards::{Forwards, dst_port, goes_to};
 use super::report::KernelOptions;
 use super::ruleset::statement::Ip;
 use super::ruleset::{FROM_INSIDE, FROM_OUTSIDE, ORIGIN_MASK, hairpin_source};
@@ -31,12 +32,8 @@ pub struct Translations {
     fip_in: BTreeMap<IpAddr, IpAddr>,
     /// Inside address to EIP.
     fip_out: BTreeMap<IpAddr, IpAddr>,
-    /// EIP, protocol and port to inside address and port.
-    port: BTreeMap<(IpAddr, u8, u16), (IpAddr, u16)>,
-    /// EIP, protocol and first port to last port and inside address.
-    range: BTreeMap<(IpAddr, u8, u16), (u16, IpAddr)>,
-    /// EIP and protocol to inside address.
-    any: BTreeMap<(IpAddr, u8), IpAddr>,
+    /// Ports of EIPs to inside addresses.
+    forwards: Forwards,
     /// Inside prefix to the EIPs that its sources may leave with.
     sources: BTreeMap<IpNet, BTreeSet<IpAddr>>,
     /// Lengths of those prefixes.
@@ -48,8 +45,24 @@ pub struct Translations {
     hairpin: BTreeSet<IpAddr>,
 }
 
-/// Where the first packet of a flow goes by the rules; the port where they change it.
-type Target = (IpAddr, Option<u16>);
+/// Where a flow goes, by where the rules send its first packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aim {
+    /// They send it on, and there it goes.
+    Hit,
+    /// They send it on, and it goes elsewhere.
+    Missed,
+    /// They leave it alone, and it goes to where it was sent.
+    None,
+    /// They leave it alone, and it goes elsewhere.
+    Astray,
+}
+
+impl Aim {
+    fn is_missed(self) -> bool {
+        matches!(self, Aim::Missed | Aim::Astray)
+    }
+}
 
 impl Translations {
     /// What the maps of the table `inet sluice` say.
@@ -57,6 +70,7 @@ impl Translations {
         let next_hops = settings.lan_addresses.iter().map(IpNet::addr);
         let mut all = Self {
             here: next_hops.chain(options.pod_addresses.clone()).collect(),
+            forwards: Forwards::new(inet, |_| true),
             ..Self::default()
         };
         for ip in Ip::BOTH {
@@ -71,18 +85,6 @@ impl Translations {
             all.here.extend(own);
             all.fip_in.extend(elements("fipin").filter_map(pair));
             all.fip_out.extend(elements("fipout").filter_map(pair));
-            all.port.extend(elements("dnat").filter_map(|e| {
-                let (eip, proto, port, _) = ports(e, v4)?;
-                Some(((eip, proto, port), (data(e, v4)?, inside_port(e, v4)?)))
-            }));
-            all.range.extend(elements("range").filter_map(|e| {
-                let (eip, proto, first, last) = ports(e, v4)?;
-                Some(((eip, proto, first), (last, data(e, v4)?)))
-            }));
-            all.any.extend(elements("any").filter_map(|e| {
-                let (eip, proto, ..) = ports(e, v4)?;
-                Some(((eip, proto), data(e, v4)?))
-            }));
             for stem in ["snat", "pool"] {
                 for (name, len) in source_maps(inet, &ip.name(stem)) {
                     let set = inet.sets.get(name);
@@ -102,41 +104,41 @@ impl Translations {
     /// Whether the rules would not translate the flow as it is.
     pub fn is_stray(&self, flow: &Flow) -> bool {
         let (orig, reply) = (&flow.orig, &flow.reply);
-        let target = self.target(orig);
+        let aim = self.aim(flow);
         let resourced = reply.dst != orig.src;
         match flow.mark & ORIGIN_MASK {
-            FROM_OUTSIDE => !goes_to(flow, target) || resourced,
-            FROM_INSIDE if !goes_to(flow, target) => true,
-            FROM_INSIDE if target.is_some() => !self.is_hairpin_source(orig.src, reply.dst),
+            FROM_OUTSIDE => aim.is_missed() || resourced,
+            FROM_INSIDE if aim.is_missed() => true,
+            FROM_INSIDE if aim == Aim::Hit => !self.is_hairpin_source(orig.src, reply.dst),
             FROM_INSIDE if resourced => !self.may_leave_with(orig.src, reply.dst),
             // Only to this host itself goes what is not translated.
             FROM_INSIDE => self.has_source(orig.src) && !self.here.contains(&orig.dst),
             // This host's own connections are not translated.
             _ if self.here.contains(&orig.src) => false,
-            _ if target.is_some() => !goes_to(flow, target),
+            _ if aim == Aim::Hit || aim == Aim::Missed => aim.is_missed(),
             _ => {
-                let leaves = !resourced && goes_to(flow, None) && !self.here.contains(&orig.dst);
+                let leaves = !resourced && aim == Aim::None && !self.here.contains(&orig.dst);
                 leaves && self.has_source(orig.src)
             }
         }
     }
 
-    /// Where the rules send what comes in for an EIP; in their order.
-    fn target(&self, orig: &Tuple) -> Option<Target> {
-        if let Some(inside) = self.fip_in.get(&orig.dst) {
-            return Some((*inside, None));
-        }
-        let port = dst_port(orig)?;
-        if let Some((inside, port)) = self.port.get(&(orig.dst, orig.proto, port)) {
-            return Some((*inside, Some(*port)));
-        }
-        let below = (orig.dst, orig.proto, 0)..=(orig.dst, orig.proto, port);
-        let range = self.range.range(below).next_back();
-        if let Some((_, (_, inside))) = range.filter(|(_, (last, _))| port <= *last) {
-            return Some((*inside, None));
-        }
-        let inside = self.any.get(&(orig.dst, orig.proto))?;
-        Some((*inside, None))
+    /// Whether the flow goes where the rules send what comes in for an EIP; in their order.
+    fn aim(&self, flow: &Flow) -> Aim {
+        let orig = &flow.orig;
+        let hit = if let Some(inside) = self.fip_in.get(&orig.dst) {
+            goes_to(flow, Some((*inside, None)))
+        } else if dst_port(orig)
+            .and_then(|port| self.forwards.targets(orig.dst, orig.proto, port))
+            .is_some()
+        {
+            self.forwards.allows(flow)
+        } else if goes_to(flow, None) {
+            return Aim::None;
+        } else {
+            return Aim::Astray;
+        };
+        if hit { Aim::Hit } else { Aim::Missed }
     }
 
     /// Whether what an inside address sends out may have this EIP: by its FIP; else by any of
@@ -169,32 +171,4 @@ impl Translations {
             }
         }
     }
-}
-
-/// Whether the flow's packets go where the rules send its first one; without a rule, to
-/// where they were sent.
-fn goes_to(flow: &Flow, target: Option<Target>) -> bool {
-    let (inside, port) = target.unwrap_or((flow.orig.dst, None));
-    let expected = port.or_else(|| dst_port(&flow.orig));
-    let port = match flow.reply.l4 {
-        L4::Ports { src, .. } => Some(src),
-        L4::Icmp { .. } | L4::None => None,
-    };
-    flow.reply.src == inside && port == expected
-}
-
-fn dst_port(tuple: &Tuple) -> Option<u16> {
-    match tuple.l4 {
-        L4::Ports { dst, .. } => Some(dst),
-        L4::Icmp { .. } | L4::None => None,
-    }
-}
-
-/// The port behind the address in the value of a map.
-fn inside_port(element: &Element, v4: bool) -> Option<u16> {
-    let Some(Data::Value(value)) = &element.data else {
-        return None;
-    };
-    let bytes = value.as_bytes().get(if v4 { 4 } else { 16 }..)?;
-    bytes.first_chunk::<2>().map(|b| u16::from_be_bytes(*b))
 }

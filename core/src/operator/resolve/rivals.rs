@@ -9,6 +9,7 @@ use sluice_crds::user::{Ports, Protocol};
 use super::super::event::{Key, Kind};
 use super::super::verdict::{Resolved, Verdict, refuse};
 use super::Views;
+use super::forward::Forward;
 use super::rules::{Ask, RuleView};
 
 #[cfg(test)]
@@ -44,9 +45,9 @@ impl Taken {
                 }
                 self.fip = Some(rule.clone());
             }
-            Ask::Dnat {
+            Ask::Dnat(Forward {
                 protocols, ports, ..
-            } => {
+            }) => {
                 if let Some(fip) = &self.fip {
                     return one_or_the_other(Kind::FIP, fip);
                 }

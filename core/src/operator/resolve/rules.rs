@@ -4,7 +4,7 @@
 use sluice_crds::address::{DualAddress, Prefix, parse_hosts};
 use sluice_crds::condition::Reason;
 use sluice_crds::names::FINALIZER_PROGRAMMED;
-use sluice_crds::user::{DNATSpec, FIPSpec, Ports, Protocol, SNATSpec};
+use sluice_crds::user::{FIPSpec, SNATSpec};
 
 use super::super::event::{Key, Kind};
 use super::super::verdict::{Resolved, Verdict, refuse};
@@ -12,6 +12,7 @@ use super::super::world::{Meta, Record, World};
 use super::Views;
 use super::allowed::target_allowed;
 use super::eip::EipView;
+use super::forward::Forward;
 use super::rivals::Taken;
 use crate::identity::Uid;
 
@@ -24,12 +25,7 @@ pub(crate) enum Ask {
     /// The whole address.
     Fip(DualAddress),
     /// Some ports.
-    Dnat {
-        protocols: Vec<Protocol>,
-        ports: Ports,
-        target: DualAddress,
-        target_ports: Ports,
-    },
+    Dnat(Forward),
     /// What prefixes send out.
     Snat(Vec<Prefix>),
 }
@@ -38,10 +34,25 @@ impl Ask {
     /// The inside addresses or prefixes that it names.
     pub(crate) fn inside(&self) -> Vec<Prefix> {
         match self {
-            Ask::Fip(target) | Ask::Dnat { target, .. } => {
-                target.iter().map(Prefix::host).collect()
+            Ask::Fip(target) => target.iter().map(Prefix::host).collect(),
+            Ask::Dnat(forward) => {
+                let hosts = forward.hosts.iter().flat_map(|(host, _)| host.iter());
+                hosts.map(Prefix::host).collect()
             }
             Ask::Snat(prefixes) => prefixes.clone(),
+        }
+    }
+
+    /// The field that names one of [`Ask::inside`].
+    fn field(&self, inside: Prefix) -> String {
+        match self {
+            Ask::Fip(_) => "spec.target.ips".to_owned(),
+            Ask::Dnat(forward) => {
+                let mut hosts = forward.hosts.iter();
+                let at = hosts.position(|(host, _)| host.iter().any(|a| Prefix::host(a) == inside));
+                format!("spec.targets[{}].ips", at.unwrap_or_default())
+            }
+            Ask::Snat(_) => "spec.sources".to_owned(),
         }
     }
 }
@@ -115,50 +126,6 @@ fn fip(spec: &FIPSpec) -> Resolved<Ask> {
         .map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.target.ips: {e}")))
 }
 
-fn dnat(spec: &DNATSpec) -> Resolved<Ask> {
-    let ports = |field: &str, value: &_| {
-        Ports::from_field(value).ok_or_else(|| {
-            Verdict::refused(
-                Reason::Invalid,
-                format!("spec.{field}: not a port or a range of ports: write 8080 or \"8000-8099\", 1 to 65535"),
-            )
-        })
-    };
-    let outside = ports("ports", &spec.ports)?;
-    let inside = match &spec.target_ports {
-        Some(field) => ports("targetPorts", field)?,
-        None => outside,
-    };
-    if inside.count() != outside.count() {
-        return refuse(
-            Reason::Invalid,
-            format!(
-                "spec.targetPorts: {inside} are not as many ports as spec.ports {outside}; make the ranges equally long"
-            ),
-        );
-    }
-    let [target] = spec.targets.as_slice() else {
-        return refuse(
-            Reason::Invalid,
-            format!(
-                "spec.targets: {} targets; exactly one is supported",
-                spec.targets.len()
-            ),
-        );
-    };
-    let target = parse_hosts(&target.ips)
-        .map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.targets[0].ips: {e}")))?;
-    let mut protocols = spec.protocols.clone();
-    protocols.sort_unstable();
-    protocols.dedup();
-    Ok(Ask::Dnat {
-        protocols,
-        ports: outside,
-        target,
-        target_ports: inside,
-    })
-}
-
 fn snat(spec: &SNATSpec) -> Resolved<Ask> {
     let mut prefixes = Vec::new();
     for (i, source) in spec.sources.iter().enumerate() {
@@ -188,7 +155,7 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Ke
                 Kind::DNAT => world
                     .dnats
                     .get(key)
-                    .map(|r| raw(*kind, r, eip, dnat(&r.spec))),
+                    .map(|r| raw(*kind, r, eip, Forward::read(&r.spec).map(Ask::Dnat))),
                 Kind::SNAT => world
                     .snats
                     .get(key)
@@ -257,18 +224,14 @@ fn check(
             ),
         );
     }
-    let field = match ask {
-        Ask::Fip(_) => "spec.target.ips",
-        Ask::Dnat { .. } => "spec.targets[0].ips",
-        Ask::Snat(_) => "spec.sources",
-    };
     let targets = ask.inside();
     for target in &targets {
         if !view.families.contains(&target.family()) {
             return refuse(
                 Reason::FamilyMismatch,
                 format!(
-                    "{field}: {} is {:?}, and EIP {} has {} only; remove it or give the EIP both families",
+                    "{}: {} is {:?}, and EIP {} has {} only; remove it or give the EIP both families",
+                    ask.field(*target),
                     show(*target),
                     target.family(),
                     eip.name,
@@ -298,7 +261,8 @@ fn check(
             return refuse(
                 Reason::TargetNotAllowed,
                 format!(
-                    "{field}: NATGateway {}/{} does not let rules of namespace {} point at {}; cover it by spec.allowedTargets[].cidrs there",
+                    "{}: NATGateway {}/{} does not let rules of namespace {} point at {}; cover it by spec.allowedTargets[].cidrs there",
+                    ask.field(target),
                     view.gateway.namespace,
                     view.gateway.name,
                     rule.namespace,

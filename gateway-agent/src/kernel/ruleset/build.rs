@@ -14,6 +14,7 @@ use crate::kernel::report::{KernelOptions, Stamp};
 use crate::kernel::settings::Settings;
 
 mod entries;
+mod forward;
 mod place;
 
 /// Slots of a prefix whose sources share several EIPs.

@@ -12,7 +12,10 @@ use nfnetlink::nftables::expr::ct_state;
 use nfnetlink::nftables::{BaseChain, Chain, ChainKind, Family, Hook, Policy, Rule, TableContent};
 
 use super::statement::{End, Ip, SourceKey, Way, rule};
-use super::{FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, UPLINK_MASK, empty};
+use super::{
+    FORWARD_MAPS, FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, UPLINK_MASK, empty,
+    forward_map,
+};
 use crate::kernel::report::KernelOptions;
 use crate::kernel::settings::Settings;
 
@@ -75,6 +78,10 @@ pub fn inet(
     sources: &[SourceMap],
 ) {
     let lan = settings.lan.as_str();
+    let dstnat: Vec<Rule> = Ip::BOTH
+        .into_iter()
+        .flat_map(|ip| dstnat(ip, table))
+        .collect();
     silence(table);
     premark(table, settings, sources);
     table.chain(
@@ -85,7 +92,7 @@ pub fn inet(
             DSTNAT,
             Policy::Accept,
         ),
-        Ip::BOTH.into_iter().flat_map(dstnat),
+        dstnat,
     );
     table.chain(
         filter("hairmark", Hook::Prerouting, DSTNAT + 1, Policy::Accept),
@@ -221,13 +228,16 @@ fn longest_first(prefix: IpNet) -> (Reverse<u8>, IpNet) {
     (Reverse(prefix.prefix_len()), prefix)
 }
 
-fn dstnat(ip: Ip) -> [Rule; 4] {
-    [
-        rule().dnat_by_address(ip, &ip.name("fipin")).done(),
-        rule().dnat_by_port(ip, &ip.name("dnat"), true).done(),
-        rule().dnat_by_port(ip, &ip.name("range"), false).done(),
-        rule().dnat_by_protocol(ip, &ip.name("any")).done(),
-    ]
+/// FIPs, then ports by whatever maps there are.
+fn dstnat(ip: Ip, table: &TableContent) -> Vec<Rule> {
+    let mut rules = vec![rule().dnat_by_address(ip, &ip.name("fipin")).done()];
+    for (form, shared) in FORWARD_MAPS {
+        let map = ip.name(forward_map(form, shared));
+        if table.sets.contains_key(&map) {
+            rules.push(rule().dnat_by_port(ip, form, shared, &map).done());
+        }
+    }
+    rules
 }
 
 fn input(table: &mut TableContent, settings: &Settings, options: &KernelOptions) {

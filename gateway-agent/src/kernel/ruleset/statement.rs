@@ -5,15 +5,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use nfnetlink::nftables::expr::{
     Bitwise, Cmp, CmpOp, Ct, CtKey, Expr, Hash, HashKind, Immediate, Lookup, LookupResult,
-    Masquerade, Meta, MetaKey, Nat, NatFlags, NatKind, Payload, PayloadBase, PayloadWrite, Reg,
+    Masquerade, Meta, MetaKey, Nat, NatFlags, NatKind, NumGen, NumGenKind, Payload, PayloadBase,
+    PayloadWrite, Reg,
 };
 use nfnetlink::nftables::{Field, Rule, Value, Verdict};
+use sluice_core::entry::SLOTS;
+use sluice_core::entry::cost::Form;
 
-/// `IPPROTO_ICMP`, `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_ICMPV6` (`linux/in.h`, `in6.h`).
+/// `IPPROTO_ICMP`, `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_ICMPV6`, `IPPROTO_SCTP`
+/// (`linux/in.h`, `in6.h`).
 pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 pub const ICMPV6: u8 = 58;
+pub const SCTP: u8 = 132;
 
 /// `IPS_DST_NAT` (`linux/netfilter/nf_conntrack_common.h`).
 const IPS_DST_NAT: u32 = 1 << 5;
@@ -399,22 +404,30 @@ impl Statement {
             .nat(NatKind::Dnat, ip)
     }
 
-    /// `dnat ip to ip daddr . meta l4proto map @MAP`.
-    pub fn dnat_by_protocol(self, ip: Ip, map: &str) -> Self {
-        self.address(ip, End::Destination)
-            .meta(MetaKey::L4Proto, Reg::slot(ip.slots()))
-            .lookup(map, LookupResult::Map(Reg::R1))
-            .nat(NatKind::Dnat, ip)
-    }
-
-    /// `dnat ip to ip daddr . meta l4proto . th dport map @MAP`; the map may hold the port.
-    pub fn dnat_by_port(self, ip: Ip, map: &str, with_port: bool) -> Self {
-        let rule = self
+    /// `dnat ip to ip daddr . meta l4proto [. th dport] [. numgen random mod SLOTS] map @MAP`;
+    /// port by port, the map holds the port too. The number is random: numbers that follow
+    /// each other would be one sequence for all DNATs, and two that are asked in turns would
+    /// each see every other slot only.
+    pub fn dnat_by_port(self, ip: Ip, form: Form, shared: bool, map: &str) -> Self {
+        let mut slot = ip.slots();
+        let mut rule = self
             .address(ip, End::Destination)
-            .meta(MetaKey::L4Proto, Reg::slot(ip.slots()))
-            .load(Payload::TH_DPORT, Reg::slot(ip.slots() + 1))
-            .lookup(map, LookupResult::Map(Reg::R1));
-        if with_port {
+            .meta(MetaKey::L4Proto, Reg::slot(slot));
+        if form != Form::All {
+            slot += 1;
+            rule = rule.load(Payload::TH_DPORT, Reg::slot(slot));
+        }
+        if shared {
+            slot += 1;
+            rule = rule.with(NumGen {
+                kind: NumGenKind::Random,
+                modulus: SLOTS,
+                offset: 0,
+                dreg: Reg::slot(slot),
+            });
+        }
+        let rule = rule.lookup(map, LookupResult::Map(Reg::R1));
+        if form == Form::Exact {
             let port = Reg::slot(ip.slots());
             let nat = Nat::to(NatKind::Dnat, ip == Ip::V6, Reg::R1).with_port(port);
             rule.with(nat)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use nfnetlink::conntrack::FlowStatus;
+use nfnetlink::conntrack::{FlowStatus, L4, Tuple};
 use sluice_core::entry::Entry;
 use sluice_core::identity::{Revision, Uid};
 
@@ -30,7 +30,7 @@ const RULES: [&str; 22] = [
     "dnat d1 1 192.0.2.2 tcp 8080 10.244.0.6 80",
     "dnat d2 1 192.0.2.2 udp 1000-1200 10.244.0.6 1000-1200",
     "dnat d3 1 192.0.2.2 udp 2000 10.244.0.7 2000",
-    "dnat d4 1 192.0.2.3 udp 1-65535 10.244.0.8 1-65535",
+    "dnat d4 1 192.0.2.3 udp * 10.244.0.8 *",
     "dnat d5 1 2001:db8::2 tcp 443 fd00::6 8443",
     "snat s1 1 10.244.0.0/16 192.0.2.3",
     "snat s2 1 10.244.9.0/24 192.0.2.4",
@@ -263,7 +263,7 @@ fn whatever_a_change_makes_a_stray_its_flush_names() {
             "dnat d1 2 192.0.2.2 tcp 8080 10.244.0.6 81",
         ),
         (
-            "dnat d4 1 192.0.2.3 udp 1-65535 10.244.0.8 1-65535",
+            "dnat d4 1 192.0.2.3 udp * 10.244.0.8 *",
             "dnat d4 2 192.0.2.3 udp 5 10.244.0.9 5",
         ),
         (

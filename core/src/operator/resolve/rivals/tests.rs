@@ -10,16 +10,24 @@ fn inside() -> DualAddress {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    use Protocol::{TCP, UDP};
-    let protocols = prop::sample::select(vec![vec![TCP], vec![UDP], vec![TCP, UDP]]);
-    let dnat = (protocols, 1..40u16, 0..6u16).prop_map(|(protocols, first, more)| {
-        let ports = Ports::new(first, first + more).unwrap();
-        Ask::Dnat {
+    use Protocol::{SCTP, TCP, UDP};
+    let protocols = prop::sample::select(vec![
+        vec![TCP],
+        vec![UDP],
+        vec![TCP, UDP],
+        vec![SCTP],
+        vec![UDP, SCTP],
+    ]);
+    let few =
+        (1..40u16, 0..6u16).prop_map(|(first, more)| Ports::new(first, first + more).unwrap());
+    let ports = prop_oneof![20 => few, 1 => Just(Ports::ALL)];
+    let dnat = (protocols, ports).prop_map(|(protocols, ports)| {
+        Ask::Dnat(Forward {
             protocols,
             ports,
-            target: inside(),
             target_ports: ports,
-        }
+            hosts: vec![(inside(), 1)],
+        })
     });
     prop_oneof![30 => dnat, 1 => Just(Ask::Fip(inside()))]
 }
@@ -27,14 +35,14 @@ fn ask() -> impl Strategy<Value = Ask> {
 fn collide(one: &Ask, other: &Ask) -> bool {
     match (one, other) {
         (
-            Ask::Dnat {
+            Ask::Dnat(Forward {
                 protocols, ports, ..
-            },
-            Ask::Dnat {
+            }),
+            Ask::Dnat(Forward {
                 protocols: others,
                 ports: taken,
                 ..
-            },
+            }),
         ) => ports.overlaps(*taken) && protocols.iter().any(|p| others.contains(p)),
         _ => true,
     }

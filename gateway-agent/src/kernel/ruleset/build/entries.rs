@@ -2,19 +2,12 @@
 
 use std::net::IpAddr;
 
-use nfnetlink::nftables::{Element, Field, Set, Value};
+use nfnetlink::nftables::{Element, Field, Value};
 use sluice_core::entry::{Body, Entry};
-use sluice_crds::user::{Ports, Protocol};
 
 use super::{POOL_SLOTS, Work, family, source_names};
-use crate::kernel::ruleset::statement::{TCP, UDP};
 use crate::kernel::ruleset::{FROM_INSIDE, Origin};
 use crate::kernel::settings::unfit;
-
-/// Identity ranges up to this many ports become exact elements, longer ones a range.
-const EXPAND_PORTS: u32 = 64;
-/// Ports that all ranges that shift may have together, per gateway.
-const EXPANDED_MAX: u32 = 65_536;
 
 /// Why an entry is not in the rules.
 type Rejection = String;
@@ -48,19 +41,7 @@ impl Work<'_> {
                 inside,
                 source,
             } => self.fip(*address, *inside, *source, origin),
-            Body::Dnat {
-                address,
-                protocol,
-                ports,
-                inside,
-                inside_ports,
-            } => {
-                let protocol = match protocol {
-                    Protocol::TCP => TCP,
-                    Protocol::UDP => UDP,
-                };
-                self.dnat(*address, protocol, (*ports, *inside_ports), *inside, origin)
-            }
+            Body::Dnat { .. } => self.forward(body, origin),
             Body::Snat { source, address } => {
                 let uplink = self.uplink_of(*address)?;
                 if source.prefix_len() == 0 {
@@ -101,7 +82,7 @@ impl Work<'_> {
     }
 
     /// The number of the uplink that the address stands on.
-    fn uplink_of(&self, address: IpAddr) -> Result<u8, Rejection> {
+    pub(super) fn uplink_of(&self, address: IpAddr) -> Result<u8, Rejection> {
         self.addresses
             .get(&address)
             .and_then(|index| self.settings.uplinks.get(*index))
@@ -138,70 +119,6 @@ impl Work<'_> {
             self.inet
                 .map(ip.name("fipmark"), &addr, &[Field::MARK])
                 .replace(Element::map(inside, Value::u32(mark)), Some(origin));
-        }
-        Ok(())
-    }
-
-    fn dnat(
-        &mut self,
-        address: IpAddr,
-        protocol: u8,
-        (ports, inside_ports): (Ports, Ports),
-        inside: IpAddr,
-        origin: Origin,
-    ) -> Result<(), Rejection> {
-        self.uplink_of(address)?;
-        if let Some(reason) = unfit(inside) {
-            return Err(format!("inside address {inside} {reason}"));
-        }
-        if self.fips.contains(&address) {
-            return Err(format!(
-                "address {address} has a FIP, which takes all its ports"
-            ));
-        }
-        let ip = family(address);
-        let addr = ip.field();
-        let key = [addr, Field::INET_PROTO, Field::INET_SERVICE];
-        let at =
-            |port: u16| Value::concat([address.into(), Value::u8(protocol), Value::port(port)]);
-        let same = ports == inside_ports;
-        if same && ports.first() == 1 && ports.last() == u16::MAX {
-            let key = Value::concat([address.into(), Value::u8(protocol)]);
-            return self
-                .inet
-                .map(ip.name("any"), &[addr, Field::INET_PROTO], &[addr])
-                .put(Element::map(key, inside), Some(origin))
-                .map_err(|by| taken(&format!("address {address}"), by));
-        }
-        if same && ports.count() > EXPAND_PORTS {
-            let data = nfnetlink::nftables::Data::Value(inside.into());
-            let (first, last) = (at(ports.first()), at(ports.last()));
-            let element = Element::concat_range(first, last, Some(data));
-            let range = Set::map(ip.name("range"), &key, &[addr]).with_intervals(&key);
-            return self
-                .inet
-                .declare(range)
-                .put(element, Some(origin))
-                .map_err(|by| taken(&format!("ports {ports} of {address}"), by));
-        }
-        if ports.count() > 1 {
-            let all = self.expanded.saturating_add(ports.count());
-            if all > EXPANDED_MAX {
-                return Err(format!(
-                    "ports {ports} need one element each, and a gateway takes {EXPANDED_MAX}: \
-                     forward to the same ports, or use fewer"
-                ));
-            }
-            self.expanded = all;
-        }
-        let map = self
-            .inet
-            .map(ip.name("dnat"), &key, &[addr, Field::INET_SERVICE]);
-        let pairs = (ports.first()..=ports.last()).zip(inside_ports.first()..=inside_ports.last());
-        for (port, inside_port) in pairs {
-            let data = Value::concat([inside.into(), Value::port(inside_port)]);
-            map.put(Element::map(at(port), data), Some(origin))
-                .map_err(|by| taken(&format!("port {port} of {address}"), by))?;
         }
         Ok(())
     }

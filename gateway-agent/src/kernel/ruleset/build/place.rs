@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use nfnetlink::nftables::{Element, Field, Set, Value, Verdict};
+use sluice_core::entry::cost::Form;
 
+use super::forward::forward_set;
 use super::{Work, family};
 use crate::kernel::report::{KernelOptions, Stamp};
 use crate::kernel::ruleset::chains;
@@ -14,18 +16,16 @@ use crate::kernel::ruleset::{HOLDER, Origin, STAMP, STANDBY, StampField};
 impl Work<'_> {
     pub(super) fn declare(&mut self) {
         for ip in Ip::BOTH {
-            let (addr, proto, port) = (ip.field(), Field::INET_PROTO, Field::INET_SERVICE);
-            let ranged = [addr, proto, port];
+            let addr = ip.field();
             for name in ["own", "pod"] {
                 self.inet.set(ip.name(name), &[addr]);
             }
             self.inet.map(ip.name("fipin"), &[addr], &[addr]);
             self.inet.map(ip.name("fipout"), &[addr], &[addr]);
             self.inet.map(ip.name("fipmark"), &[addr], &[Field::MARK]);
-            self.inet.map(ip.name("dnat"), &ranged, &[addr, port]);
-            self.inet.map(ip.name("any"), &[addr, proto], &[addr]);
-            let range = Set::map(ip.name("range"), &ranged, &[addr]).with_intervals(&ranged);
-            self.inet.declare(range);
+            for form in [Form::Exact, Form::Range, Form::All] {
+                self.inet.declare(forward_set(ip, form, false));
+            }
         }
         for (ip, table) in [(Ip::V4, &mut self.arp), (Ip::V6, &mut self.inet)] {
             table.set(ip.name("held"), &[ip.field()]);

@@ -1,0 +1,84 @@
+//! What a DNAT costs in the kernel's maps, and how much of it a gateway takes.
+//!
+//! The operator refuses what would be too much, and the agent builds by the same rules.
+
+use sluice_crds::user::Ports;
+
+use super::Body;
+use super::targets::{SLOTS, Targets};
+
+/// Elements that the DNATs of a gateway may have together where one needs more than one.
+pub const EXPANDED_MAX: u32 = 65_536;
+
+/// Ranges to the same ports of one target become one element each from this many ports on;
+/// shorter ones an element per port, which is quicker to look up.
+const RANGE_PORTS: u32 = 65;
+
+/// How the ports of a DNAT stand in the kernel's maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// All ports of the protocol, which stay as they are.
+    All,
+    /// A range that stays as it is.
+    Range,
+    /// Port by port.
+    Exact,
+}
+
+impl Form {
+    /// The form of a DNAT from `ports` to as many `inside_ports`.
+    #[must_use]
+    pub fn of(ports: Ports, inside_ports: Ports, targets: &Targets) -> Self {
+        let longest_exact = match targets.single() {
+            Some(_) => RANGE_PORTS - 1,
+            // A range over several targets is as many elements as one port.
+            None => 1,
+        };
+        if ports != inside_ports {
+            Self::Exact
+        } else if ports == Ports::ALL {
+            Self::All
+        } else if ports.count() > longest_exact {
+            Self::Range
+        } else {
+            Self::Exact
+        }
+    }
+}
+
+/// How many elements the targets need, for each port or range.
+fn each(targets: &Targets) -> u32 {
+    match targets.single() {
+        Some(_) => 1,
+        None => targets.drained().fold(SLOTS, |n, _| n + 1),
+    }
+}
+
+/// How many elements of [`EXPANDED_MAX`] a DNAT takes: 0 where one element is enough.
+#[must_use]
+pub fn expanded(ports: Ports, inside_ports: Ports, targets: &Targets) -> u32 {
+    let rows = match Form::of(ports, inside_ports, targets) {
+        Form::All | Form::Range => 1,
+        Form::Exact => ports.count(),
+    };
+    match rows * each(targets) {
+        1 => 0,
+        elements => elements,
+    }
+}
+
+impl Body {
+    /// How many elements of [`EXPANDED_MAX`] it takes.
+    #[must_use]
+    pub fn expanded(&self) -> u32 {
+        match self {
+            Body::Dnat {
+                ports,
+                targets,
+                inside_ports,
+                ..
+            } => expanded(*ports, *inside_ports, targets),
+            Body::Addr { .. } | Body::Fip { .. } | Body::Snat { .. } => 0,
+        }
+    }
+}
