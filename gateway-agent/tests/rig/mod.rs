@@ -11,6 +11,8 @@
 
 mod bare;
 mod gateway;
+mod sctp;
+mod targets;
 mod traffic;
 
 use std::net::IpAddr;
@@ -22,7 +24,9 @@ use std::time::{Duration, Instant};
 pub use bare::*;
 pub use gateway::*;
 use rustix::thread::{CapabilitySet, CapabilitySets};
+pub use sctp::*;
 use sluice_gateway_agent::kernel::Kernel;
+pub use targets::*;
 pub use traffic::*;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
