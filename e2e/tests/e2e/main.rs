@@ -9,6 +9,7 @@
 mod address;
 mod chaos;
 mod cleanup;
+mod dnat;
 mod evidence;
 mod failure;
 mod foreign;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::stage::Stage;
 use crate::{Arguments, cleanup, evidence, restore};
 use crate::{
-    chaos, foreign, inside, killed, leaks, lifecycle, proof, quickstart, race, refused, scale,
+    chaos, dnat, foreign, inside, killed, leaks, lifecycle, proof, quickstart, race, refused, scale,
 };
 
 /// One scenario; its name states the rule that it shows.
@@ -30,13 +30,14 @@ pub struct Scenario {
 /// Set by Ctrl-C: the running scenario's next wait fails, and no other starts.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-const GROUPS: [&[Scenario]; 11] = [
+const GROUPS: [&[Scenario]; 12] = [
     proof::SCENARIOS,
     quickstart::SCENARIOS,
     inside::SCENARIOS,
     race::SCENARIOS,
     lifecycle::SCENARIOS,
     refused::SCENARIOS,
+    dnat::SCENARIOS,
     foreign::SCENARIOS,
     leaks::SCENARIOS,
     chaos::SCENARIOS,

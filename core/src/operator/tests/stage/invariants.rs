@@ -82,7 +82,8 @@ impl Stage {
                 let word = format!("{kind:?} {uid} ").to_lowercase();
                 for inside in inside(object) {
                     let proved = self.proofs.iter().any(|(.., line)| {
-                        line.starts_with(&word) && line.split(' ').any(|w| w == inside)
+                        let mut words = line.split([' ', ',', '=']);
+                        line.starts_with(&word) && words.any(|w| w == inside)
                     });
                     assert!(
                         proved,
