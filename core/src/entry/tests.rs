@@ -62,6 +62,38 @@ fn what_is_not_canonical_is_refused() {
     }
 }
 
+/// What a slice and a report hold of an entry (`RuleSliceSpec::entries`).
+const TEXT_MAX: usize = 1_024;
+
+#[test]
+fn the_longest_entry_fits_into_a_slice() {
+    let address = |n: u16| -> IpAddr {
+        format!("2001:db8:ffff:ffff:ffff:ffff:ffff:{n:x}")
+            .parse()
+            .unwrap()
+    };
+    let targets = (0xff00..0xff10).map(|n| (address(n), if n == 0xff00 { 99 } else { 100 }));
+    let ports = |first| Ports::new(first, first + 9_999).unwrap();
+    let entry = Entry {
+        uid: Uid::new("6f1c2f0e-3d5b-4d0c-9a51-c0ffee000001"),
+        generation: i64::MAX,
+        body: Body::Dnat {
+            address: address(0xffff),
+            protocol: Protocol::SCTP,
+            ports: ports(10_000),
+            targets: Targets::new(targets).unwrap(),
+            inside_ports: ports(20_000),
+        },
+    };
+    let text = entry.to_string();
+    assert!(
+        text.len() > 800 && text.len() <= TEXT_MAX,
+        "{} {text}",
+        text.len()
+    );
+    assert_eq!(text.parse(), Ok(entry));
+}
+
 proptest! {
     #[test]
     fn no_text_panics(line in ".{0,80}") {

@@ -122,7 +122,7 @@ pub struct Active {
 #[serde(rename_all = "camelCase")]
 pub struct RejectedEntry {
     /// Key of the entry: its text without generation.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 1_024))]
     pub key: String,
     /// First 26 hex digits of SHA-256 of the entry's text.
     #[schemars(length(max = 64))]

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = cel::immutable("spec", "a RuleSlice is named by its content; create another"))]
 pub struct RuleSliceSpec {
-    /// Canonical text lines, one entry each; 1 to 256, each up to 512 characters.
+    /// Canonical text lines, one entry each; 1 to 256, each up to 1,024 characters.
     /// Immutable.
-    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 512)))]
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 1_024)))]
     pub entries: Vec<String>,
 }
