@@ -48,10 +48,11 @@ pub struct NATGatewaySpec {
     #[serde(default)]
     #[x_kube(validation = cel::immutable("dataplane", "create another gateway for another data plane"))]
     pub dataplane: Dataplane,
-    /// External networks: exactly one; several are not built yet. Mutable.
+    /// External networks, 1 to 8. What comes in by one is answered by it; what
+    /// inside hosts send leaves by the one that their EIP's pool stands on. Mutable:
+    /// to add, remove or reorder uplinks replaces the pod.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(
-        validation = cel::fixed("self.size() == 1", "uplinks: exactly one uplink is supported: several are not built yet"),
         validation = cel::uplink_names(),
         validation = cel::uplink_interfaces(),
         validation = cel::uplink_pools()
@@ -95,8 +96,9 @@ pub struct Uplink {
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = cel::dns_label("uplinks.name"))]
     pub name: String,
-    /// Names of the EIPPools that stand on this uplink, 1 to 16, each once. An
-    /// EIP that names no pool takes the first. Mutable.
+    /// Names of the EIPPools that stand on this uplink, 1 to 16, each once, and on
+    /// no other uplink of the gateway. An EIP that names no pool takes the first of
+    /// the first uplink. Mutable.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 253)))]
     #[x_kube(validation = cel::dns_subdomains("uplinks.pools"), validation = cel::unique_items("uplinks.pools"))]
     pub pools: Vec<String>,
@@ -107,7 +109,8 @@ pub struct Uplink {
     #[x_kube(validation = cel::attachment("uplinks.networkAttachment"))]
     pub network_attachment: String,
     /// Interface name in the pod, up to 15 characters, not `eth0`, which is the
-    /// pod network's. Default `eth1`. Mutable: a change replaces the pod.
+    /// pod network's, and not that of another uplink. Default `eth1`, for the one
+    /// that names none. Mutable: a change replaces the pod.
     #[serde(default = "default_uplink_interface")]
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = cel::interface_name("uplinks.interface"))]
