@@ -197,7 +197,11 @@ impl Kernel {
             if again {
                 continue;
             }
-            let flush = Flush::between(before.as_deref(), &built.ruleset.inet);
+            let mut flush = Flush::between(before.as_deref(), &built.ruleset.inet);
+            if let Some(held) = &self.applied {
+                let places = settings.places(&built.addresses);
+                flush.moved(&held.settings.places(&held.addresses), &places);
+            }
             let rejected = rejections(&snapshot.entries, &built.rejected);
             self.applied = Some(Held {
                 settings,
@@ -239,7 +243,8 @@ impl Kernel {
             let gone = "the rules are gone: connections are judged when they are back";
             return Err(KernelError::Rules(gone.to_owned()));
         };
-        let rules = Translations::new(inet, &held.settings, &self.options);
+        let places = held.settings.places(&held.addresses);
+        let rules = Translations::new(inet, &held.settings, &self.options).with_places(&places);
         let strays = self.flows.flows_where(|flow| rules.is_stray(flow));
         let strays = strays.map_err(flows::failed)?;
         for flow in &strays {

@@ -5,7 +5,7 @@
 //! the change is in force, and once more a little later: a packet in flight may have confirmed
 //! a flow by the old rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -62,9 +62,7 @@ impl Flush {
             for element in gone(new, old, &name("fipout")) {
                 flush.orig_src.extend(address(&element.key, v4));
             }
-            for stem in ["snat", "pool"] {
-                flush.sources(old, new, &name(stem), v4);
-            }
+            flush.sources(old, new, v4);
         }
         flush.ports(old, new);
         flush
@@ -87,13 +85,23 @@ impl Flush {
         }
     }
 
-    fn sources(&mut self, old: &TableContent, new: &TableContent, stem: &str, v4: bool) {
-        for (name, len) in source_maps(old, stem) {
-            for element in gone(old, new, name) {
-                let source = address(&element.key, v4).and_then(|a| IpNet::new(a, len).ok());
-                if let (Some(source), Some(address)) = (source, data(&element, v4)) {
-                    self.sources.insert((source, address));
-                }
+    /// A source whose slot changed hands keeps its flows as long as the EIP that they
+    /// leave with serves the prefix at all.
+    fn sources(&mut self, old: &TableContent, new: &TableContent, v4: bool) {
+        let left = served_gone(old, new, v4);
+        if !left.is_empty() {
+            let served = served(new, v4);
+            self.sources.extend(left.difference(&served));
+        }
+    }
+
+    /// What the addresses make void that stand on another uplink than before: their flows
+    /// carry the mark of the old one.
+    pub fn moved(&mut self, old: &Places<'_>, new: &Places<'_>) {
+        for (address, place) in old {
+            if new.get(address).is_some_and(|now| now != place) {
+                self.orig_dst.insert(*address);
+                self.reply_dst.insert(*address);
             }
         }
     }
@@ -184,6 +192,39 @@ pub(super) fn gone(old: &TableContent, new: &TableContent, set: &str) -> Vec<Ele
         (Some(old), None) => old.elements.iter().cloned().collect(),
         (None, _) => Vec::new(),
     }
+}
+
+/// The number and the interface of the uplink of each address.
+pub type Places<'a> = BTreeMap<IpAddr, (u8, &'a str)>;
+
+/// Prefixes with the EIPs that their sources leave with.
+type Served = BTreeSet<(IpNet, IpAddr)>;
+
+/// By all the maps of sources of a table.
+fn served(table: &TableContent, v4: bool) -> Served {
+    of_maps(table, v4, |name| {
+        let set = table.sets.get(name);
+        set.map_or_else(Vec::new, |set| set.elements.iter().cloned().collect())
+    })
+}
+
+/// By those elements of one table's maps that the other has not, or has otherwise.
+fn served_gone(old: &TableContent, new: &TableContent, v4: bool) -> Served {
+    of_maps(old, v4, |name| gone(old, new, name))
+}
+
+fn of_maps(table: &TableContent, v4: bool, elements: impl Fn(&str) -> Vec<Element>) -> Served {
+    let mut served = Served::new();
+    for stem in ["snat", "pool"] {
+        let stem = format!("{stem}{}", if v4 { '4' } else { '6' });
+        for (name, len) in source_maps(table, &stem) {
+            for element in elements(name) {
+                let source = address(&element.key, v4).and_then(|a| IpNet::new(a, len).ok());
+                served.extend(source.zip(data(&element, v4)));
+            }
+        }
+    }
+    served
 }
 
 /// The maps of sources of a table, each with the length of its prefixes.

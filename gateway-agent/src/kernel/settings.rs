@@ -1,5 +1,6 @@
 //! The settings of a gateway, parsed once.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -124,6 +125,15 @@ impl Settings {
     pub fn interfaces(&self) -> impl Iterator<Item = &str> {
         let uplinks = self.uplinks.iter().map(|uplink| uplink.interface.as_str());
         std::iter::once(self.lan.as_str()).chain(uplinks)
+    }
+
+    /// The number and the interface of the uplink of each address, given its index.
+    pub fn places(&self, addresses: &BTreeMap<IpAddr, usize>) -> BTreeMap<IpAddr, (u8, &str)> {
+        let place = |(address, index): (&IpAddr, &usize)| {
+            let uplink = self.uplinks.get(*index)?;
+            Some((*address, (uplink.number, uplink.interface.as_str())))
+        };
+        addresses.iter().filter_map(place).collect()
     }
 }
 

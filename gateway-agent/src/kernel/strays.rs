@@ -15,11 +15,11 @@ use ipnet::IpNet;
 use nfnetlink::conntrack::Flow;
 use nfnetlink::nftables::{Element, TableContent};
 
-use super::flows::{address, data, source_maps};
+use super::flows::{Places, address, data, source_maps};
 use super::forwards::{Forwards, dst_port, goes_to};
 use super::report::KernelOptions;
 use super::ruleset::statement::Ip;
-use super::ruleset::{FROM_INSIDE, FROM_OUTSIDE, ORIGIN_MASK, hairpin_source};
+use super::ruleset::{FROM_INSIDE, FROM_OUTSIDE, ORIGIN_MASK, UPLINK_MASK, hairpin_source};
 use super::settings::Settings;
 
 #[cfg(test)]
@@ -43,6 +43,8 @@ pub struct Translations {
     /// What a client without a FIP shows to inside servers that it reaches by an EIP, for
     /// the families where that is one address.
     hairpin: BTreeSet<IpAddr>,
+    /// The mark of the uplink that each EIP stands on.
+    uplinks: BTreeMap<IpAddr, u32>,
 }
 
 /// Where a flow goes, by where the rules send its first packet.
@@ -101,7 +103,15 @@ impl Translations {
         all
     }
 
-    /// Whether the rules would not translate the flow as it is.
+    /// Knows the uplinks of the EIPs, too.
+    #[must_use]
+    pub fn with_places(mut self, places: &Places<'_>) -> Self {
+        let mark = |(address, (number, _)): (&IpAddr, &(u8, &str))| (*address, u32::from(*number));
+        self.uplinks = places.iter().map(mark).collect();
+        self
+    }
+
+    /// Whether the rules would not translate the flow as it is, or send it elsewhere.
     pub fn is_stray(&self, flow: &Flow) -> bool {
         let (orig, reply) = (&flow.orig, &flow.reply);
         let aim = self.aim(flow);
@@ -110,7 +120,11 @@ impl Translations {
             FROM_OUTSIDE => aim.is_missed() || resourced,
             FROM_INSIDE if aim.is_missed() => true,
             FROM_INSIDE if aim == Aim::Hit => !self.is_hairpin_source(orig.src, reply.dst),
-            FROM_INSIDE if resourced => !self.may_leave_with(orig.src, reply.dst),
+            FROM_INSIDE if resourced => {
+                let uplink = self.uplinks.get(&reply.dst);
+                !self.may_leave_with(orig.src, reply.dst)
+                    || uplink.is_some_and(|number| flow.mark & UPLINK_MASK != *number)
+            }
             // Only to this host itself goes what is not translated.
             FROM_INSIDE => self.has_source(orig.src) && !self.here.contains(&orig.dst),
             // This host's own connections are not translated.

@@ -14,6 +14,7 @@ mod gateway;
 mod sctp;
 mod targets;
 mod traffic;
+mod uplinks;
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -28,6 +29,7 @@ pub use sctp::*;
 use sluice_gateway_agent::kernel::Kernel;
 pub use targets::*;
 pub use traffic::*;
+pub use uplinks::*;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 

@@ -16,9 +16,10 @@ use crate::kernel::settings::Settings;
 mod entries;
 mod forward;
 mod place;
+mod pool;
 
 /// Slots of a prefix whose sources share several EIPs.
-const POOL_SLOTS: u32 = 64;
+const POOL_SLOTS: u32 = 256;
 
 /// The rules for a config, and what could not be put into them.
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ struct Work<'a> {
     origins: BTreeMap<IpAddr, Origin>,
     rejected: BTreeMap<Origin, String>,
     fips: BTreeSet<IpAddr>,
-    pools: BTreeMap<IpNet, Vec<(IpAddr, u8, Origin)>>,
+    pools: BTreeMap<IpNet, Vec<pool::Member>>,
     expanded: u32,
 }
 

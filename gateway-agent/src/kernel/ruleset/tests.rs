@@ -130,7 +130,7 @@ fn several_eips_of_one_source_share_its_slots() {
         true,
     );
     assert_eq!(built.rejected, BTreeMap::new());
-    assert_eq!(count(&built, "pool4_16"), 64);
+    assert_eq!(count(&built, "pool4_16"), 256);
     assert_eq!(count(&built, "snat4_24"), 1);
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use nfnetlink::nftables::{Element, Field, Value};
 use sluice_core::entry::{Body, Entry};
 
-use super::{POOL_SLOTS, Work, family, source_names};
+use super::{Work, family};
 use crate::kernel::ruleset::{FROM_INSIDE, Origin};
 use crate::kernel::settings::unfit;
 
@@ -121,39 +121,6 @@ impl Work<'_> {
                 .replace(Element::map(inside, Value::u32(mark)), Some(origin));
         }
         Ok(())
-    }
-
-    fn sources(&mut self) {
-        for (source, pool) in std::mem::take(&mut self.pools) {
-            let ip = family(source.addr());
-            let shared = pool.len() > 1;
-            let (snat, mark) = source_names(ip, source.prefix_len(), shared);
-            let key = if shared {
-                vec![ip.field(), Field::MARK]
-            } else {
-                vec![ip.field()]
-            };
-            let slots = if shared { POOL_SLOTS } else { 1 };
-            let mut members = pool.iter().cycle();
-            for slot in 0..slots {
-                let Some((address, uplink, origin)) = members.next() else {
-                    break;
-                };
-                let base: Value = source.addr().into();
-                let at = if shared {
-                    Value::concat([base, Value::u32(slot)])
-                } else {
-                    base
-                };
-                let value = FROM_INSIDE | u32::from(*uplink);
-                self.inet
-                    .map(snat.clone(), &key, &[ip.field()])
-                    .replace(Element::map(at.clone(), *address), Some(*origin));
-                self.inet
-                    .map(mark.clone(), &key, &[Field::MARK])
-                    .replace(Element::map(at, Value::u32(value)), Some(*origin));
-            }
-        }
     }
 }
 
