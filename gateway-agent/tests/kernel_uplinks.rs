@@ -13,7 +13,7 @@ use rig::{
     Gateway, Net, addr, ask, ask_for, ask_tcp, in_ns, ip, is_silent, output, say, serve,
     two_uplinks, until,
 };
-use sluice_gateway_agent::kernel::UnusableReason;
+use sluice_gateway_agent::kernel::{ProblemKind, UnusableReason};
 
 /// `e1` on the first uplink is a's FIP, `e2` on the second b's.
 const FIPS: [&str; 8] = [
@@ -230,15 +230,35 @@ fn an_uplink_that_is_down_stops_its_own_eips_only() {
         lines.iter().all(|line| line.contains("packets 0 ")),
         "{seen}"
     );
-    let dead: BTreeMap<IpAddr, UnusableReason> = gateway.with(|kernel| {
-        let unusable = kernel.inspect().unwrap().unusable;
-        unusable
-            .into_iter()
-            .map(|u| (u.address, u.reason))
-            .collect()
-    });
+    let seen = gateway.with(|kernel| kernel.inspect().unwrap());
+    let dead: BTreeMap<IpAddr, UnusableReason> = seen
+        .unusable
+        .iter()
+        .map(|u| (u.address, u.reason))
+        .collect();
+    // The gateway as a whole goes on.
+    assert!(
+        seen.problems
+            .iter()
+            .any(|p| p.kind == ProblemKind::InterfaceDown)
+    );
+    assert!(
+        seen.problems.iter().all(|p| !p.blocking),
+        "{:?}",
+        seen.problems
+    );
     let expected = FAMILIES.map(|(_, second, _)| (addr(second), UnusableReason::InterfaceDown));
     assert_eq!(dead, BTreeMap::from(expected));
+    // With none left it does not.
+    ip(&format!("-n {} link set eth1 down", net.gw));
+    let seen = gateway.with(|kernel| kernel.inspect().unwrap());
+    assert!(seen.problems.iter().any(|p| p.blocking));
+    assert_eq!(seen.unusable.len(), 4);
+    ip(&format!("-n {} link set eth1 up", net.gw));
+    ip(&format!(
+        "-n {} address replace 2001:db8:1::2/64 dev eth1 nodad",
+        net.gw
+    ));
     ip(&format!("-n {} link set eth2 up", net.gw));
     // Link down takes global IPv6 addresses; the attachment's owner puts them back.
     ip(&format!(
@@ -442,9 +462,20 @@ fn a_pool_is_sticky_and_loses_only_the_sources_of_the_eip_that_leaves() {
                 assert_eq!(before[&source], eip, "{source}");
             }
         }
-        // Back again, everything is as it was.
+        // Back again, new connections go as before; what stands goes on as it is, also of
+        // sources that have got another EIP.
+        let mut held: Vec<(IpAddr, TcpStream)> = sources(v4)
+            .into_iter()
+            .map(|source| {
+                let mut stream = connect(&net.b, &source, &at(client, 7000));
+                (say(&mut stream).unwrap().ip(), stream)
+            })
+            .collect();
         apply(&gateway, 3, &POOL);
         assert_eq!(before, seen(&net, v4));
+        for (eip, stream) in &mut held {
+            assert_eq!(say(stream).map(|seen| seen.ip()), Some(*eip));
+        }
     }
     assert_eq!(net.untranslated(), Vec::<String>::new());
 }

@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     pub unusable: BTreeMap<IpAddr, (String, String)>,
     /// Why no address of the instance works, if so.
     pub blocked: Option<(String, String)>,
+    /// What keeps a part of it from working: an uplink of several that is down.
+    pub impaired: Option<String>,
 }
 
 /// Evidence as it stood when a live read of the Lease began.
@@ -214,5 +216,10 @@ impl Evidence {
             .iter()
             .find(|p| p.blocking)
             .map(|p| (p.reason.clone(), p.message.clone()));
+        self.impaired = status
+            .problems
+            .iter()
+            .find(|p| !p.blocking && p.reason.starts_with("Interface"))
+            .map(|p| p.message.clone());
     }
 }

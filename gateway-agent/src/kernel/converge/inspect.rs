@@ -51,8 +51,12 @@ impl Network {
                 .difference(&wanted.proxies)
                 .map(|p| format!("proxy of {}", p.address)),
         );
+        // One uplink of several that is down stops its own addresses only.
+        let works = |name: &str| seen.link(name).is_some_and(|l| l.up && l.carrier);
+        let some_uplink = settings.uplinks.iter().any(|u| works(&u.interface));
         for name in settings.interfaces() {
-            inspection.interface(settings, name, seen.link(name), holding);
+            let vital = name == settings.lan || !some_uplink;
+            inspection.interface(settings, name, seen.link(name), holding, vital);
         }
         inspection.namespace(settings, addresses, holding);
         if holding {
@@ -85,11 +89,18 @@ impl Inspection {
         });
     }
 
-    fn interface(&mut self, settings: &Settings, name: &str, link: Option<&Link>, holding: bool) {
+    fn interface(
+        &mut self,
+        settings: &Settings,
+        name: &str,
+        link: Option<&Link>,
+        holding: bool,
+        vital: bool,
+    ) {
         let Some(link) = link else {
             self.problem(
                 ProblemKind::InterfaceNotFound,
-                true,
+                vital,
                 format!("interface {name} does not exist: check the network attachment"),
             );
             return;
@@ -99,7 +110,7 @@ impl Inspection {
             let message = format!(
                 "interface {name} {what}: look at its network attachment and at the Node's link"
             );
-            self.problem(ProblemKind::InterfaceDown, true, message);
+            self.problem(ProblemKind::InterfaceDown, vital, message);
         }
         for (conf, value) in wrong_settings(settings, link) {
             let drift = format!("{name}: {} must be {value}", conf.name());
