@@ -41,6 +41,7 @@ reasons! {
     EIPNotFound,
     EIPTerminating,
     EIPNotAccepted,
+    GatewayMismatch,
     GatewayNotFound,
     GatewayTerminating,
     PoolNotFound,

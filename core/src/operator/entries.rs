@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sluice_crds::address::family;
+use sluice_crds::address::{DualAddress, family};
 use sluice_crds::names::FINALIZER_PROGRAMMED;
 
 use super::Operator;
@@ -121,7 +121,13 @@ impl Operator {
             }
             self.mark(Subject::Site(site.clone()));
         }
-        let eip = self.eip_of(kind, key);
+        let eips: Vec<Key> = match kind {
+            Kind::EIP => vec![key.clone()],
+            _ => {
+                let view = self.views.rules.get(&(kind, key.clone()));
+                view.map_or_else(Vec::new, |v| v.eips().cloned().collect())
+            }
+        };
         if kind == Kind::EIP {
             // Rules are programmed where their EIP's address is.
             let rules: Vec<(Kind, Key)> = self.world.rules_by_eip.of(key).cloned().collect();
@@ -132,7 +138,9 @@ impl Operator {
         }
         self.mark(Subject::Hold(kind, key.clone()));
         self.mark(Subject::Status(kind, key.clone()));
-        self.mark(Subject::Status(Kind::EIP, eip));
+        for eip in eips {
+            self.mark(Subject::Status(Kind::EIP, eip));
+        }
     }
 
     fn address_entries(&self, key: &Key) -> Option<(Uid, Uid, Placed)> {
@@ -164,12 +172,14 @@ impl Operator {
         if !rule.verdict().ok
             || rule.deleting
             || !self.finalized(kind, key)
-            || !self.in_service(&rule.eip)
+            || !rule.eips().all(|eip| self.in_service(eip))
         {
             return None;
         }
         let site = eip.gateway_uid.clone()?;
-        let bodies = self.bodies(key, rule, &eip.granted)?;
+        let granted = rule.eips().filter_map(|eip| self.views.eips.get(eip));
+        let granted: Vec<DualAddress> = granted.map(|view| view.granted).collect();
+        let bodies = self.bodies(key, rule, &granted)?;
         if bodies.is_empty() {
             return None;
         }
@@ -180,14 +190,11 @@ impl Operator {
         Some(placed(kind, key, site, rank, rule.generation, bodies))
     }
 
-    fn bodies(
-        &self,
-        key: &Key,
-        rule: &RuleView,
-        granted: &sluice_crds::address::DualAddress,
-    ) -> Option<Vec<Body>> {
+    fn bodies(&self, key: &Key, rule: &RuleView, eips: &[DualAddress]) -> Option<Vec<Body>> {
+        // All but SNATs name one EIP.
+        let first = eips.first()?;
         let pair = |inside: IpAddr| {
-            granted
+            first
                 .get(sluice_crds::address::family(inside))
                 .map(|address| (address, inside))
         };
@@ -206,7 +213,7 @@ impl Operator {
                         .is_some_and(|(_, first)| first == key),
                 })
                 .collect(),
-            Ask::Dnat(forward) => granted
+            Ask::Dnat(forward) => first
                 .iter()
                 .filter_map(|address| Some((address, forward.targets(family(address))?)))
                 .flat_map(|(address, targets)| {
@@ -221,7 +228,8 @@ impl Operator {
                 .collect(),
             Ask::Snat(prefixes) => prefixes
                 .iter()
-                .filter_map(|prefix| {
+                .flat_map(|prefix| eips.iter().map(move |granted| (prefix, granted)))
+                .filter_map(|(prefix, granted)| {
                     Some(Body::Snat {
                         source: IpNet::new(prefix.network(), prefix.length()).ok()?,
                         address: granted.get(prefix.family())?,

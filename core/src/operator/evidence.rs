@@ -97,7 +97,7 @@ impl Operator {
                     marks.insert(Subject::Status(*kind, rule.clone()));
                 }
             } else if let Some(view) = self.views.rules.get(&(placed.kind, placed.key.clone())) {
-                marks.insert(Subject::Status(Kind::EIP, view.eip.clone()));
+                marks.extend(view.eips().map(|e| Subject::Status(Kind::EIP, e.clone())));
             }
         }
         if !changed.is_empty() || old != new {

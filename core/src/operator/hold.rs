@@ -119,18 +119,14 @@ impl Operator {
                 self.gone_from(&sites, uid, subject)
             }
             _ => {
-                let eip = self
-                    .views
-                    .rules
-                    .get(&(kind, key.clone()))
-                    .map(|v| v.eip.clone())
-                    .unwrap_or_default();
-                let eip_uid = self
-                    .world
-                    .eips
-                    .get(&eip)
-                    .map_or_else(|| Uid::new(""), Record::uid);
-                let sites = self.sites_of_eip(&eip_uid, &eip);
+                let rule = self.views.rules.get(&(kind, key.clone()));
+                let eips = rule.map_or_else(Vec::new, |v| v.eips().cloned().collect());
+                let mut sites = Vec::new();
+                for eip in eips {
+                    let eip_uid = self.world.eips.get(&eip).map(Record::uid);
+                    sites
+                        .extend(self.sites_of_eip(&&eip_uid.unwrap_or_else(|| Uid::new("")), &eip));
+                }
                 self.gone_from(&sites, uid, subject)
             }
         }

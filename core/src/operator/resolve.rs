@@ -5,6 +5,7 @@ pub(crate) mod allowed;
 pub(crate) mod eip;
 pub(crate) mod forward;
 pub(crate) mod gateway;
+mod named;
 pub(crate) mod pool;
 pub(crate) mod rivals;
 pub(crate) mod rules;

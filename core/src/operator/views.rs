@@ -286,7 +286,9 @@ impl Operator {
         self.mark(Subject::Hold(name.0, name.1.clone()));
         self.mark(Subject::Status(name.0, name.1.clone()));
         for view in [old, new].into_iter().flatten() {
-            self.mark(Subject::Status(Kind::EIP, view.eip.clone()));
+            for eip in view.eips() {
+                self.mark(Subject::Status(Kind::EIP, eip.clone()));
+            }
         }
     }
 

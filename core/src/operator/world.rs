@@ -15,7 +15,7 @@ use sluice_crds::{
     SNAT,
 };
 
-pub(crate) use references::{OwnerName, attachment_key, cluster_key, gateway_of};
+pub(crate) use references::{OwnerName, attachment_key, cluster_key, eips_of, gateway_of};
 pub(crate) use store::{Index, Meta, Record, Store};
 use succession::Succession;
 

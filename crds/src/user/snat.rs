@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{EIPRef, RuleStatus};
 use crate::cel;
 
-/// Source NAT: what inside prefixes send out leaves with the EIP's address. Of
+/// Source NAT: what inside prefixes send out leaves with an EIP's address. Of
 /// several SNATs of a gateway the longest prefix that covers the source wins.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -30,15 +30,17 @@ use crate::cel;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SNATSpec {
-    /// The EIP, in the same namespace: exactly one. Immutable.
+    /// The EIPs, in the same namespace and of one gateway, 1 to 16, each once. Of
+    /// several each source has one, always the same as long as they are the same;
+    /// each family is shared among those that have it. Immutable.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
-        validation = cel::fixed("self.size() == 1", "eips: exactly one EIP is supported: a pool of several is not built yet"),
-        validation = cel::immutable("eips", "create another SNAT for another EIP")
+        validation = cel::fixed("self.all(x, self.exists_one(y, x.name == y.name))", "eips: one EIP stands there twice: name each once"),
+        validation = cel::immutable("eips", "create another SNAT for other EIPs")
     )]
     pub eips: Vec<EIPRef>,
     /// Inside prefixes without host bits, of both families, 1 to 64. A prefix
-    /// whose family the EIP lacks makes the SNAT not accepted. Mutable.
+    /// whose family no EIP has makes the SNAT not accepted. Mutable.
     #[schemars(length(min = 1, max = 64), inner(length(max = 64)))]
     #[x_kube(validation = cel::prefixes("sources"), validation = cel::unique_prefixes("sources"))]
     pub sources: Vec<String>,

@@ -1,12 +1,16 @@
 //! Programmed and Ready of a FIP, DNAT or SNAT.
 
+use std::collections::BTreeSet;
+
 use sluice_crds::condition::{PROGRAMMED, READY, Reason};
+use sluice_crds::user::IpFamily;
 
 use super::super::Operator;
 use super::super::event::{Key, Kind};
 use super::super::resolve::eip::EipView;
 use super::super::resolve::rules::RuleView;
-use super::{Judgement, Lack, accepted, lacking, not_accepted, releasing, said};
+use super::super::site::Site;
+use super::{Judgement, Lack, Said, accepted, lacking, not_accepted, releasing, said};
 
 impl Operator {
     /// What is said of a FIP, DNAT or SNAT.
@@ -19,11 +23,13 @@ impl Operator {
         if rule.deleting {
             return Some(releasing(verdict));
         }
-        let eip = self.views.eips.get(&rule.eip)?;
-        let site = eip.gateway_uid.as_ref().and_then(|uid| self.sites.get(uid));
+        let named = |key| Some((key, self.views.eips.get(key)?));
+        let eips: Vec<(&Key, &EipView)> = rule.eips().map(named).collect::<Option<_>>()?;
+        let gateway = eips.first().and_then(|(_, eip)| eip.gateway_uid.as_ref());
+        let site = gateway.and_then(|uid| self.sites.get(uid));
         let lack = match site {
             None => Some(Lack::NoHolder),
-            Some(site) => unaddressed(rule, eip).or_else(|| site.programmed(&rule.uid).err()),
+            Some(site) => unaddressed(rule, &eips).or_else(|| site.programmed(&rule.uid).err()),
         };
         let mut conditions = vec![accepted(verdict)];
         let mut pending = false;
@@ -40,29 +46,9 @@ impl Operator {
                     Reason::Programmed,
                     "the holder's kernel has it",
                 ));
-                conditions.push(match site.programmed(&eip.uid) {
-                    Err(lack) => {
-                        pending = lack.passes();
-                        said(
-                            READY,
-                            Some(false),
-                            Reason::AddressNotUsable,
-                            format!(
-                                "EIP {} is not programmed; see its conditions",
-                                rule.eip.name
-                            ),
-                        )
-                    }
-                    Ok(()) => match site.unusable(eip.granted.iter()) {
-                        Some((reason, words)) => said(READY, Some(false), reason, words),
-                        None => said(
-                            READY,
-                            Some(true),
-                            Reason::Ready,
-                            "the gateway's holder translates by it",
-                        ),
-                    },
-                });
+                let (ready, passes) = usable(site, &eips);
+                pending = passes;
+                conditions.push(ready);
             }
         }
         Some(Judgement {
@@ -72,23 +58,53 @@ impl Operator {
             turning: false,
             rests_on: site.and_then(|site| {
                 let own = site.published_since(&rule.uid)?;
-                Some(own.max(site.published_since(&eip.uid)?))
+                eips.iter().try_fold(own, |latest, (_, eip)| {
+                    Some(latest.max(site.published_since(&eip.uid)?))
+                })
             }),
         })
     }
 }
 
-/// Why a family that the rule asks cannot be translated: the EIP has no address of it.
-fn unaddressed(rule: &RuleView, eip: &EipView) -> Option<Lack> {
+/// What `Ready` says of a rule that is programmed: all its EIPs must be, and their
+/// addresses usable. And whether that may change within a moment.
+fn usable(site: &Site, eips: &[(&Key, &EipView)]) -> (Said, bool) {
+    for (key, eip) in eips {
+        if let Err(lack) = site.programmed(&eip.uid) {
+            let words = format!("EIP {} is not programmed; see its conditions", key.name);
+            let ready = said(READY, Some(false), Reason::AddressNotUsable, words);
+            return (ready, lack.passes());
+        }
+        if let Some((reason, words)) = site.unusable(eip.granted.iter()) {
+            return (said(READY, Some(false), reason, words), false);
+        }
+    }
+    let words = "the gateway's holder translates by it";
+    (said(READY, Some(true), Reason::Ready, words), false)
+}
+
+/// Why a family that the rule asks cannot be translated: no EIP has an address of it, or
+/// one has it and may not use it yet.
+fn unaddressed(rule: &RuleView, eips: &[(&Key, &EipView)]) -> Option<Lack> {
     let inside = rule.ask.as_ref()?.inside();
-    let mut families = inside.iter().map(|prefix| prefix.family());
-    let family = families.find(|family| eip.granted.get(*family).is_none())?;
-    Some(if eip.allocating || eip.addresses.get(family).is_some() {
-        Lack::Pending
-    } else {
-        Lack::NoAddress(format!(
+    let families: BTreeSet<IpFamily> = inside.iter().map(|prefix| prefix.family()).collect();
+    families.into_iter().find_map(|family| {
+        let coming = |(_, eip): &(&Key, &EipView)| {
+            eip.granted.get(family).is_none() && eip.addresses.get(family).is_some()
+        };
+        if eips.iter().any(coming) {
+            return Some(Lack::Pending);
+        }
+        if eips.iter().any(|(_, eip)| eip.granted.get(family).is_some()) {
+            return None;
+        }
+        if eips.iter().any(|(_, eip)| eip.allocating) {
+            return Some(Lack::Pending);
+        }
+        let names: Vec<&str> = eips.iter().map(|(key, _)| key.name.as_str()).collect();
+        Some(Lack::NoAddress(format!(
             "EIP {} has no {family:?} address, for its pool has none free; give the pool more of them, or take {family:?} out of this rule",
-            rule.eip.name
-        ))
+            names.join(", ")
+        )))
     })
 }

@@ -8,11 +8,12 @@ use sluice_crds::user::{FIPSpec, SNATSpec};
 
 use super::super::event::{Key, Kind};
 use super::super::verdict::{Resolved, Verdict, refuse};
-use super::super::world::{Meta, Record, World};
+use super::super::world::{Meta, Record, World, eips_of};
 use super::Views;
 use super::allowed::target_allowed;
 use super::eip::EipView;
 use super::forward::Forward;
+use super::named::{one_gateway, usable};
 use super::rivals::Taken;
 use crate::identity::Uid;
 
@@ -66,8 +67,10 @@ pub(crate) struct RuleView {
     pub created_secs: i64,
     pub age: Age,
     pub deleting: bool,
-    /// The EIP that it names.
+    /// The EIP that it names; of several, the first.
     pub eip: Key,
+    /// The further EIPs of a SNAT.
+    pub pool: Vec<Key>,
     /// The gateway that the EIP names.
     pub gateway: Option<Key>,
     /// What the rule and its EIP allow.
@@ -79,6 +82,11 @@ pub(crate) struct RuleView {
 }
 
 impl RuleView {
+    /// All EIPs that it names, in its order.
+    pub(crate) fn eips(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.eip).chain(&self.pool)
+    }
+
     /// What `Accepted` says.
     pub(crate) fn verdict(&self) -> &Verdict {
         match &self.conflict {
@@ -100,8 +108,12 @@ struct Raw {
     finalized: bool,
 }
 
-fn raw<T: Meta + Record>(kind: Kind, rule: &T, eip: &Key, ask: Resolved<Ask>) -> Raw {
+fn raw<T: Meta + Record>(kind: Kind, rule: &T, eips: &[Key], ask: Resolved<Ask>) -> Raw {
     let key = rule.key();
+    let (eip, pool) = eips
+        .split_first()
+        .map(|(a, b)| (a.clone(), b.to_vec()))
+        .unwrap_or_default();
     Raw {
         finalized: rule.finalizers().iter().any(|f| f == FINALIZER_PROGRAMMED),
         view: RuleView {
@@ -110,7 +122,8 @@ fn raw<T: Meta + Record>(kind: Kind, rule: &T, eip: &Key, ask: Resolved<Ask>) ->
             created_secs: rule.created_secs(),
             age: (rule.created_secs(), key.namespace, key.name, kind),
             deleting: rule.deleting(),
-            eip: eip.clone(),
+            eip,
+            pool,
             gateway: None,
             own: Verdict::accepted(),
             conflict: None,
@@ -143,6 +156,7 @@ fn snat(spec: &SNATSpec) -> Resolved<Ask> {
 /// the accepted ones before it. What rules of other EIPs take away is decided
 /// per gateway.
 pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Key), RuleView)> {
+    let one = std::slice::from_ref(eip);
     let mut rules: Vec<((Kind, Key), Raw)> = world
         .rules_by_eip
         .of(eip)
@@ -151,30 +165,29 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Ke
                 Kind::FIP => world
                     .fips
                     .get(key)
-                    .map(|r| raw(*kind, r, eip, fip(&r.spec))),
+                    .map(|r| raw(*kind, r, one, fip(&r.spec))),
                 Kind::DNAT => world
                     .dnats
                     .get(key)
-                    .map(|r| raw(*kind, r, eip, Forward::read(&r.spec).map(Ask::Dnat))),
+                    .map(|r| raw(*kind, r, one, Forward::read(&r.spec).map(Ask::Dnat))),
                 Kind::SNAT => world
                     .snats
                     .get(key)
-                    .map(|r| raw(*kind, r, eip, snat(&r.spec))),
+                    .map(|r| raw(*kind, r, &eips_of(r), snat(&r.spec))),
                 _ => None,
             };
             Some(((*kind, key.clone()), raw?))
         })
         .collect();
     rules.sort_by(|(_, a), (_, b)| a.view.age.cmp(&b.view.age));
-    let eip_view = views.eips.get(eip);
     let mut taken = Taken::default();
     rules
         .into_iter()
         .map(|(name, raw)| {
             let mut view = raw.view;
-            view.gateway = eip_view.map(|e| e.gateway.clone());
+            view.gateway = views.eips.get(&view.eip).map(|e| e.gateway.clone());
             match raw.ask.and_then(|ask| {
-                check(world, eip, eip_view, &name.1, raw.finalized, &ask)?;
+                check(world, views, &view, &name.1, raw.finalized, &ask)?;
                 // One that is being deleted is out of the way at once.
                 if !view.deleting {
                     taken.take(&name.1, &ask)?;
@@ -189,59 +202,31 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Ke
         .collect()
 }
 
+/// What the EIPs of a rule and their gateway allow. The first reason in the
+/// rule's own order of EIPs counts, whichever of them is looked at.
 fn check(
     world: &World,
-    eip: &Key,
-    view: Option<&EipView>,
+    views: &Views,
+    asked: &RuleView,
     rule: &Key,
     finalized: bool,
     ask: &Ask,
 ) -> Resolved<()> {
-    let Some(view) = view else {
-        return refuse(
-            Reason::EIPNotFound,
-            format!(
-                "spec.eip: EIP {} does not exist in namespace {}; create it",
-                eip.name, eip.namespace
-            ),
-        );
+    let usable = asked
+        .eips()
+        .map(|eip| usable(views, eip, finalized, ask).map(|view| (eip, view)));
+    let eips = usable.collect::<Resolved<Vec<(&Key, &EipView)>>>()?;
+    let Some((eip, view)) = eips.first().copied() else {
+        return refuse(Reason::Invalid, "spec.eips: none is named; name one");
     };
-    if view.deleting && !finalized {
-        return refuse(
-            Reason::EIPTerminating,
-            format!(
-                "spec.eip: EIP {} is being deleted; wait until it is gone and create it anew, or name another",
-                eip.name
-            ),
-        );
-    }
-    if !view.verdict.ok {
-        return refuse(
-            Reason::EIPNotAccepted,
-            format!(
-                "spec.eip: EIP {} is not accepted ({}); see its conditions",
-                eip.name, view.verdict.reason
-            ),
-        );
-    }
+    one_gateway(&eips)?;
     let targets = ask.inside();
     for target in &targets {
-        if !view.families.contains(&target.family()) {
-            return refuse(
-                Reason::FamilyMismatch,
-                format!(
-                    "{}: {} is {:?}, and EIP {} has {} only; remove it or give the EIP both families",
-                    ask.field(*target),
-                    show(*target),
-                    target.family(),
-                    eip.name,
-                    view.families
-                        .iter()
-                        .map(|f| format!("{f:?}"))
-                        .collect::<Vec<_>>()
-                        .join(" and ")
-                ),
-            );
+        if !eips
+            .iter()
+            .any(|(_, v)| v.families.contains(&target.family()))
+        {
+            return no_such_family(&ask.field(*target), *target, &eips);
         }
     }
     let Some(gateway) = world.gateways.get(&view.gateway) else {
@@ -272,6 +257,27 @@ fn check(
         }
     }
     Ok(())
+}
+
+fn no_such_family(field: &str, target: Prefix, eips: &[(&Key, &EipView)]) -> Resolved<()> {
+    let names: Vec<&str> = eips.iter().map(|(eip, _)| eip.name.as_str()).collect();
+    let mut families: Vec<String> = Vec::new();
+    for family in eips.iter().flat_map(|(_, view)| &view.families) {
+        let family = format!("{family:?}");
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    refuse(
+        Reason::FamilyMismatch,
+        format!(
+            "{field}: {} is {:?}, and EIP {} has {} only; remove it or give the EIP both families",
+            show(target),
+            target.family(),
+            names.join(", "),
+            families.join(" and ")
+        ),
+    )
 }
 
 fn show(target: Prefix) -> String {

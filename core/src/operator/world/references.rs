@@ -56,7 +56,7 @@ pub(super) fn sibling(of: &Key, name: &str) -> Key {
 }
 
 /// EIPs that a SNAT names.
-pub(super) fn eips_of(snat: &SNAT) -> Vec<Key> {
+pub(crate) fn eips_of(snat: &SNAT) -> Vec<Key> {
     let key = snat.key();
     snat.spec
         .eips
