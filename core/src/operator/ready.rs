@@ -60,6 +60,8 @@ enum Lack {
     Passive,
     /// The kernel refused it.
     Rejected(String),
+    /// Another gateway must give it up first.
+    Leaving(String),
     /// The EIP lacks an address that the rule needs.
     NoAddress(String),
 }
@@ -69,7 +71,7 @@ impl Lack {
     /// said no.
     fn passes(&self) -> bool {
         match self {
-            Lack::Pending | Lack::Passive => true,
+            Lack::Pending | Lack::Passive | Lack::Leaving(_) => true,
             Lack::NoHolder | Lack::Lost | Lack::Rejected(_) | Lack::NoAddress(_) => false,
         }
     }
@@ -131,6 +133,15 @@ fn lacking(lack: &Lack, holder_changed: bool) -> [Said; 2] {
             [
                 said(PROGRAMMED, None, Reason::HolderLost, words),
                 said(READY, None, Reason::HolderLost, words),
+            ]
+        }
+        Lack::Leaving(gateway) => {
+            let words = format!(
+                "moving: waiting until every instance of NATGateway {gateway} has given it up, or is surely dead"
+            );
+            [
+                said(PROGRAMMED, Some(false), Reason::Pending, words.clone()),
+                said(READY, Some(false), not_programmed, words),
             ]
         }
         Lack::NoAddress(words) => [

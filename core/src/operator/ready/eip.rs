@@ -100,7 +100,9 @@ impl Operator {
         let changed = ready.is_some_and(|c| {
             c.reason == Reason::HolderChanged.as_str() || (c.status == "True" && before != now)
         });
-        let proof = if view.allocating || view.granted != view.addresses {
+        let proof = if let Some(old) = &view.leaving {
+            Err(Lack::Leaving(format!("{}/{}", old.namespace, old.name)))
+        } else if view.allocating || view.granted != view.addresses {
             site.programmed(&view.uid).and(Err(Lack::Pending))
         } else {
             site.programmed(&view.uid)

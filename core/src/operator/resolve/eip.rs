@@ -47,6 +47,8 @@ pub(crate) struct EipView {
     pub granted: DualAddress,
     /// Whether addresses are still to come.
     pub allocating: bool,
+    /// The gateway that must give it up before its own may have it.
+    pub leaving: Option<Key>,
 }
 
 struct Place {
@@ -88,6 +90,7 @@ pub(crate) fn resolve(
         addresses: DualAddress::default(),
         granted: DualAddress::default(),
         allocating: false,
+        leaving: None,
     };
     match place(world, views, eip, &key, &gateway) {
         Ok(place) => {
@@ -118,13 +121,18 @@ pub(crate) fn resolve(
         {
             continue;
         }
-        if view.addresses.insert(address)
-            && view
-                .gateway_uid
-                .as_ref()
-                .is_some_and(|uid| uid.as_str() == claim.spec.gateway_uid)
-        {
-            view.granted.insert(address);
+        if !view.addresses.insert(address) {
+            continue;
+        }
+        match &view.gateway_uid {
+            Some(uid) if uid.as_str() == claim.spec.gateway_uid => {
+                view.granted.insert(address);
+            }
+            Some(_) => {
+                let old = Uid::new(&claim.spec.gateway_uid);
+                view.leaving = world.gateways_by_uid.get(&old).cloned();
+            }
+            None => {}
         }
     }
     view

@@ -30,6 +30,8 @@ pub struct Agent {
     renewals: u64,
     /// The process runs.
     pub running: bool,
+    /// The process is stopped: it does nothing, and its kernel goes on as it is.
+    pub frozen: bool,
     /// Keys of entries that this kernel refuses.
     pub refuses: BTreeSet<String>,
     /// Addresses that do not work, as it reports them.
@@ -55,6 +57,7 @@ impl Agent {
             active: None,
             renewals: 0,
             running: true,
+            frozen: false,
             refuses: BTreeSet::new(),
             unusable: Vec::new(),
             is_final: false,

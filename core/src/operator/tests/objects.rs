@@ -114,10 +114,18 @@ pub fn dnat(namespace: &str, name: &str, eip: &str, ports: &str) -> Object {
 }
 
 pub fn snat(namespace: &str, name: &str, eip: &str, source: &str) -> Object {
+    snat_of(namespace, name, &[eip], &[source])
+}
+
+pub fn snat_of(namespace: &str, name: &str, eips: &[&str], sources: &[&str]) -> Object {
+    let eips: Vec<_> = eips
+        .iter()
+        .map(|name| serde_json::json!({"name": name}))
+        .collect();
     let snat: SNAT = from(serde_json::json!({
         "apiVersion": "sluice.dev/v1alpha1", "kind": "SNAT",
         "metadata": {"namespace": namespace, "name": name},
-        "spec": {"eips": [{"name": eip}], "sources": [source]},
+        "spec": {"eips": eips, "sources": sources},
     }));
     Object::SNAT(snat)
 }

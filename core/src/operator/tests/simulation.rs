@@ -31,6 +31,8 @@ enum Turn {
     Create(usize, usize),
     Delete(usize, usize),
     Move(usize, usize),
+    /// The process of an agent is stopped, or goes on.
+    Freeze(usize, bool),
     KillPod(bool),
     Reboot(usize),
     Refuse(usize),
@@ -60,7 +62,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         6 => (1u64..700).prop_map(Turn::Tick),
         8 => (0usize..5, 0..EIPS.len()).prop_map(|(w, n)| Turn::Create(w, n)),
         4 => (0usize..5, 0..EIPS.len()).prop_map(|(w, n)| Turn::Delete(w, n)),
-        1 => (0..EIPS.len(), 0usize..2).prop_map(|(n, g)| Turn::Move(n, g)),
+        3 => (0..EIPS.len(), 0usize..2).prop_map(|(n, g)| Turn::Move(n, g)),
+        1 => (0usize..4, any::<bool>()).prop_map(|(n, f)| Turn::Freeze(n, f)),
         1 => any::<bool>().prop_map(Turn::KillPod),
         1 => (0usize..2).prop_map(Turn::Reboot),
         1 => (0..EIPS.len()).prop_map(Turn::Refuse),
@@ -77,6 +80,11 @@ fn object(what: usize, n: usize) -> Object {
         0 | 4 => eip("tenants", name, GATEWAYS[n / 3]),
         1 => fip("tenants", name, name, 5),
         2 => dnat("tenants", name, name, &format!("{}", 8000 + n)),
+        // Every other one shares its sources with the next EIP, of its gateway or not.
+        _ if n.is_multiple_of(2) => {
+            let source = format!("10.244.{}.0/24", n / 2);
+            snat_of("tenants", name, &[name, EIPS[n + 1]], &[&source])
+        }
         _ => snat("tenants", name, name, &format!("10.244.{}.0/24", n / 2)),
     }
 }
@@ -126,6 +134,12 @@ fn take(stage: &mut Stage, turn: &Turn) {
                 }
             });
         }
+        Turn::Freeze(n, frozen) => {
+            let count = stage.agents.len();
+            if count > 0 {
+                stage.agents[n % count].frozen = *frozen;
+            }
+        }
         Turn::KillPod(crash) => {
             stage.crash_on_delete = *crash;
             let pod = stage
@@ -170,6 +184,7 @@ fn take(stage: &mut Stage, turn: &Turn) {
 fn recover(stage: &mut Stage, new_leader: bool) {
     for agent in &mut stage.agents {
         agent.refuses.clear();
+        agent.frozen = false;
     }
     if new_leader {
         stage.restart_operator();

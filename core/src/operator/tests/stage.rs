@@ -290,6 +290,9 @@ impl Stage {
         }
         let n = n % self.agents.len();
         let (agent, server) = (&mut self.agents[n], &mut self.server);
+        if agent.frozen {
+            return;
+        }
         match step % 4 {
             0 => agent.read(server),
             1 => agent.program(),

@@ -71,7 +71,8 @@ impl Stage {
                 Some(n) if pod.deleting => {
                     let crash = self.crash_on_delete;
                     let agent = &mut self.agents[n];
-                    if crash {
+                    // One that is stopped hears nothing, and is killed in the end.
+                    if crash || agent.frozen {
                         agent.running = false;
                     } else {
                         agent.give_up(&mut self.server, &mut self.proofs);

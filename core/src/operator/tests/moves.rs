@@ -1,0 +1,163 @@
+//! An EIP goes to another gateway: the old one gives it up before the new one may have it.
+
+use super::agent::Agent;
+use super::objects::*;
+use super::server::conditions;
+use super::stage::{Fate, Stage};
+use crate::operator::event::{Kind, Object};
+
+/// Two gateways, and an EIP with a FIP on the first.
+fn two_gateways() -> Stage {
+    let mut stage = Stage::new();
+    stage.apply(gateway("net", "second", "net/lan2"));
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+    stage
+}
+
+fn move_to(stage: &mut Stage, eip: &str, gateway: &str) {
+    let slot = (Kind::EIP, None, key("tenants", eip));
+    stage.server.change(&slot, true, |o| {
+        if let Object::EIP(eip) = o {
+            eip.spec.gateway.name = gateway.to_owned();
+        }
+    });
+}
+
+fn agent<'a>(stage: &'a mut Stage, gateway: &str) -> &'a mut Agent {
+    let mut agents = stage.agents.iter_mut();
+    agents
+        .find(|a| a.gateway.name == gateway && a.running)
+        .unwrap()
+}
+
+/// Whether an instance of the gateway has anything of the address in its kernel.
+fn holds(stage: &mut Stage, gateway: &str, address: &str) -> bool {
+    let kernel = &agent(stage, gateway).kernel;
+    kernel
+        .iter()
+        .any(|line| line.split(' ').any(|word| word == address))
+}
+
+/// All that can move moves for a while, whatever agents are stopped.
+fn go_on(stage: &mut Stage, mut look: impl FnMut(&mut Stage)) {
+    for _ in 0..120 {
+        stage.deliver_all();
+        stage.poll();
+        while stage.execute(0, Fate::Done) {}
+        stage.cluster();
+        stage.agent_round();
+        stage.now.0 += 500;
+        look(stage);
+    }
+}
+
+fn is_ready(stage: &Stage, kind: Kind, name: &str) -> bool {
+    stage.condition(kind, "tenants", name, "Ready").0 == "True"
+}
+
+#[test]
+fn while_the_old_gateway_is_stopped_the_address_is_nobody_elses() {
+    for killed in [false, true] {
+        let mut stage = two_gateways();
+        let before = stage.eip("tenants", "web");
+        let address = before.ipv4.clone().unwrap();
+        agent(&mut stage, "egress").frozen = true;
+        move_to(&mut stage, "web", "second");
+        go_on(&mut stage, |stage| {
+            assert!(holds(stage, "egress", &address));
+            assert!(!holds(stage, "second", &address));
+        });
+        assert!(!is_ready(&stage, Kind::EIP, "web"));
+        assert!(!is_ready(&stage, Kind::FIP, "web"));
+        let words = stage
+            .server
+            .get(Kind::EIP, &key("tenants", "web"))
+            .map(|o| {
+                let all = conditions(o);
+                let ready = all.iter().find(|c| c.type_ == "Ready");
+                ready.map(|c| c.message.clone()).unwrap_or_default()
+            });
+        assert!(
+            words
+                .as_ref()
+                .is_some_and(|w| w.contains("NATGateway net/egress")),
+            "{words:?}"
+        );
+        if killed {
+            // Its Pod goes: the kubelet says that its containers are no more.
+            let uid = agent(&mut stage, "egress").pod.clone();
+            stage.server.delete(&(Kind::Pod, None, uid));
+        } else {
+            agent(&mut stage, "egress").frozen = false;
+        }
+        stage.settle();
+        let after = stage.eip("tenants", "web");
+        assert_eq!((&before.ipv4, &before.ipv6), (&after.ipv4, &after.ipv6));
+        assert_eq!(stage.not_ready(), Default::default());
+        assert!(holds(&mut stage, "second", &address));
+        assert!(!holds(&mut stage, "egress", &address));
+    }
+}
+
+#[test]
+fn an_eip_is_not_ready_between_two_gateways() {
+    let mut stage = two_gateways();
+    let address = stage.eip("tenants", "web").ipv4.unwrap();
+    move_to(&mut stage, "web", "second");
+    let mut between = 0;
+    go_on(&mut stage, |stage| {
+        let (old, new) = (
+            holds(stage, "egress", &address),
+            holds(stage, "second", &address),
+        );
+        assert!(!(old && new));
+        if !old && !new {
+            between += 1;
+            let ready = is_ready(stage, Kind::EIP, "web");
+            // What the old one has acknowledged is told at once.
+            assert!(!ready || between < 3, "{between}");
+        }
+    });
+    assert!(is_ready(&stage, Kind::EIP, "web") && is_ready(&stage, Kind::FIP, "web"));
+    assert!(between > 0);
+}
+
+#[test]
+fn there_and_back_again_before_the_old_gateway_has_noticed() {
+    let mut stage = two_gateways();
+    let before = stage.eip("tenants", "web");
+    agent(&mut stage, "egress").frozen = true;
+    move_to(&mut stage, "web", "second");
+    go_on(&mut stage, |_| {});
+    move_to(&mut stage, "web", "egress");
+    go_on(&mut stage, |_| {});
+    agent(&mut stage, "egress").frozen = false;
+    stage.settle();
+    let after = stage.eip("tenants", "web");
+    assert_eq!((before.ipv4, before.ipv6), (after.ipv4, after.ipv6));
+    assert_eq!(stage.not_ready(), Default::default());
+}
+
+#[test]
+fn a_leader_that_dies_during_a_move_leaves_it_to_the_next() {
+    for at in 0..12 {
+        let mut stage = two_gateways();
+        let before = stage.eip("tenants", "web");
+        move_to(&mut stage, "web", "second");
+        for _ in 0..at {
+            stage.deliver_all();
+            stage.poll();
+            stage.execute(0, Fate::Done);
+            stage.agent_round();
+        }
+        stage.restart_operator();
+        stage.settle();
+        let after = stage.eip("tenants", "web");
+        assert_eq!((before.ipv4, before.ipv6), (after.ipv4, after.ipv6));
+        assert_ne!(before.holder, after.holder);
+        assert_eq!(stage.not_ready(), Default::default());
+    }
+}
