@@ -83,6 +83,12 @@ pub const EXTERNAL: (&str, &str) = ("10.155.30.0/24", "2001:db8:1::/64");
 pub const ROUTER: (&str, &str) = ("10.155.30.1", "2001:db8:1::1");
 /// The client on the outside segment.
 pub const CLIENT: (&str, &str) = ("10.155.30.9", "2001:db8:1::9");
+/// The second outside segment, on which the same router and client are.
+pub const SECOND: (&str, &str) = ("10.155.40.0/24", "2001:db8:3::/64");
+/// The router on the second outside segment.
+pub const SECOND_ROUTER: (&str, &str) = ("10.155.40.1", "2001:db8:3::1");
+/// The client on the second outside segment.
+pub const SECOND_CLIENT: (&str, &str) = ("10.155.40.9", "2001:db8:3::9");
 /// The segment behind the router, and the router's address on it.
 pub const FAR_ROUTER: (&str, &str) = ("198.51.100.1", "2001:db8:2::1");
 /// The client behind the router.

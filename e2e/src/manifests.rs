@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::error::{Doing, LabError, Result};
-use crate::families::{EXTERNAL, Families, LAN, LAN_GATEWAY, ROUTER};
+use crate::families::{EXTERNAL, Families, LAN, LAN_GATEWAY, ROUTER, SECOND, SECOND_ROUTER};
 use crate::node_config::LAN_PLUGIN;
 use crate::options::UpOptions;
 use crate::paths::LabPaths;
@@ -20,7 +20,7 @@ pub fn base() -> &'static str {
     include_str!("../manifests/base.yaml")
 }
 
-/// The attachments `net/lan` and `net/external`, as one JSON list.
+/// The attachments `net/lan`, `net/external` and `net/external2`, as one JSON list.
 #[must_use]
 pub fn networks(paths: &LabPaths, families: Families) -> String {
     let lan = [
@@ -38,9 +38,21 @@ pub fn networks(paths: &LabPaths, families: Families) -> String {
         (EXTERNAL.0, "10.155.30.100", "10.155.30.199"),
         (EXTERNAL.1, "2001:db8:1::100", "2001:db8:1::1ff"),
     )];
+    let second = [(
+        (SECOND.0, "10.155.40.100", "10.155.40.199"),
+        (SECOND.1, "2001:db8:3::100", "2001:db8:3::1ff"),
+    )];
     let items = [
         attachment(paths, families, "lan", "br-lan", &lan, LAN_GATEWAY),
         attachment(paths, families, "external", "br-ext", &external, ROUTER),
+        attachment(
+            paths,
+            families,
+            "external2",
+            "br-ext2",
+            &second,
+            SECOND_ROUTER,
+        ),
     ];
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }

@@ -7,6 +7,10 @@
 //!     ext0   ---- bridge ------------------ br-ext      outside segment
 //!                   |    |
 //!                router  client                         10.155.30.1, .9
+//!                   |    |
+//!     two0   ---- bridge ------------------ br-ext2     second outside segment
+//!                                                       10.155.40.1, .9
+//!                router
 //!                   |
 //!                client2                                198.51.100.9
 //! ```
@@ -21,12 +25,17 @@ use std::process::Command;
 
 use crate::command::run_with_input;
 use crate::error::Result;
-use crate::families::{API, CLIENT, FAR_CLIENT, FAR_ROUTER, Families, NodePlan, ROUTER};
+use crate::families::{
+    API, CLIENT, FAR_CLIENT, FAR_ROUTER, Families, NodePlan, ROUTER, SECOND_CLIENT, SECOND_ROUTER,
+};
 use crate::netns;
 use crate::paths::LabPaths;
 
 /// The namespaces that are no nodes.
 pub const FIXED: [&str; 4] = ["cp", "router", "client", "client2"];
+
+/// The bridges in the control plane's namespace: underlay, LAN, both outside segments.
+const BRIDGES: [&str; 4] = ["under0", "lan0", "ext0", "two0"];
 
 /// Settings of every namespace that forwards.
 const FORWARDING: [(&str, &str); 7] = [
@@ -56,25 +65,38 @@ pub fn create(paths: &LabPaths, families: Families) -> Result<()> {
     }
     let ns = |name: &str| paths.netns(name).display().to_string();
     let mut cp = String::new();
-    for bridge in ["under0", "lan0", "ext0"] {
+    for bridge in BRIDGES {
         let _ = writeln!(
             cp,
             "link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
         );
     }
-    cp.push_str("link set lan0 addrgenmode none\nlink set ext0 addrgenmode none\n");
+    for bridge in ["lan0", "ext0", "two0"] {
+        let _ = writeln!(cp, "link set {bridge} addrgenmode none");
+    }
     // Else a bridge takes the lowest address of its ports, and its neighbours
     // lose it whenever a node comes or goes.
     cp.push_str("link set under0 address 02:5c:00:00:00:01\n");
     address(&mut cp, "under0", families, API, (24, 64));
-    cp.push_str("link set under0 up\nlink set lan0 up\nlink set ext0 up\n");
-    for host in ["router", "client"] {
+    for bridge in BRIDGES {
+        let _ = writeln!(cp, "link set {bridge} up");
+    }
+    for (host, peer, bridge) in [
+        ("router", "eth0", "ext0"),
+        ("client", "eth0", "ext0"),
+        ("router", "eth2", "two0"),
+        ("client", "eth1", "two0"),
+    ] {
+        let own = match bridge {
+            "ext0" => host.to_owned(),
+            _ => format!("{host}-two"),
+        };
         let _ = writeln!(
             cp,
-            "link add {host} type veth peer name eth0 netns {}",
+            "link add {own} type veth peer name {peer} netns {}",
             ns(host)
         );
-        port(&mut cp, host, "ext0");
+        port(&mut cp, &own, bridge);
     }
     batch(paths, "cp", &FORWARDING, &cp)?;
 
@@ -84,7 +106,8 @@ pub fn create(paths: &LabPaths, families: Families) -> Result<()> {
     );
     address(&mut router, "eth0", families, ROUTER, (24, 64));
     address(&mut router, "eth1", families, FAR_ROUTER, (24, 64));
-    router.push_str("link set eth0 up\nlink set eth1 up\n");
+    address(&mut router, "eth2", families, SECOND_ROUTER, (24, 64));
+    router.push_str("link set eth0 up\nlink set eth1 up\nlink set eth2 up\n");
     batch(paths, "router", &FORWARDING, &router)?;
     for (host, own, gateway) in [
         ("client", CLIENT, ROUTER),
@@ -93,6 +116,10 @@ pub fn create(paths: &LabPaths, families: Families) -> Result<()> {
         let mut text = String::new();
         address(&mut text, "eth0", families, own, (24, 64));
         text.push_str("link set eth0 up\n");
+        if host == "client" {
+            address(&mut text, "eth1", families, SECOND_CLIENT, (24, 64));
+            text.push_str("link set eth1 up\n");
+        }
         for via in families.of(gateway.0, gateway.1) {
             let _ = writeln!(text, "route add default via {via}");
         }
@@ -101,7 +128,7 @@ pub fn create(paths: &LabPaths, families: Families) -> Result<()> {
     batch_nft(paths, PARTITION_TABLE)
 }
 
-/// Makes, or makes anew, the namespace of a node and its three links.
+/// Makes, or makes anew, the namespace of a node and its four links.
 ///
 /// # Errors
 /// When a namespace or a link cannot be made.
@@ -115,7 +142,10 @@ pub fn create_node(
     netns::create(&paths.netns(&node.name))?;
     let ns = paths.netns(&node.name).display().to_string();
     let mut cp = String::new();
-    for (bridge, peer) in [("under0", "eth0"), ("lan0", "lan-up"), ("ext0", "ext-up")] {
+    for (bridge, peer) in BRIDGES
+        .into_iter()
+        .zip(["eth0", "lan-up", "ext-up", "two-up"])
+    {
         let own = link_of(node, bridge);
         let _ = writeln!(cp, "link add {own} type veth peer name {peer} netns {ns}");
         port(&mut cp, &own, bridge);
@@ -126,7 +156,11 @@ pub fn create_node(
     batch(paths, "cp", &[], &cp)?;
 
     let mut text = String::new();
-    for (bridge, uplink) in [("br-lan", "lan-up"), ("br-ext", "ext-up")] {
+    for (bridge, uplink) in [
+        ("br-lan", "lan-up"),
+        ("br-ext", "ext-up"),
+        ("br-ext2", "two-up"),
+    ] {
         let _ = writeln!(
             text,
             "link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
@@ -157,7 +191,7 @@ pub fn create_node(
 
 /// Takes the wires of a node away. Doing nothing when there are none.
 pub fn remove_node(paths: &LabPaths, node: &NodePlan) {
-    for bridge in ["under0", "lan0", "ext0"] {
+    for bridge in BRIDGES {
         // Fails when the link is not there, which is what is wanted.
         let _ = batch(
             paths,
