@@ -124,8 +124,7 @@ impl Operator {
                 let mut sites = Vec::new();
                 for eip in eips {
                     let eip_uid = self.world.eips.get(&eip).map(Record::uid);
-                    sites
-                        .extend(self.sites_of_eip(&&eip_uid.unwrap_or_else(|| Uid::new("")), &eip));
+                    sites.extend(self.sites_of_eip(&eip_uid.unwrap_or_else(|| Uid::new("")), &eip));
                 }
                 self.gone_from(&sites, uid, subject)
             }

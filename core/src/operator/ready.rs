@@ -71,8 +71,13 @@ impl Lack {
     /// said no.
     fn passes(&self) -> bool {
         match self {
-            Lack::Pending | Lack::Passive | Lack::Leaving(_) => true,
-            Lack::NoHolder | Lack::Lost | Lack::Rejected(_) | Lack::NoAddress(_) => false,
+            Lack::Pending | Lack::Passive => true,
+            // Its True names the old holder, and must not stand until the new one has it.
+            Lack::Leaving(_)
+            | Lack::NoHolder
+            | Lack::Lost
+            | Lack::Rejected(_)
+            | Lack::NoAddress(_) => false,
         }
     }
 }

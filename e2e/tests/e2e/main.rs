@@ -18,6 +18,7 @@ mod inside;
 mod killed;
 mod leaks;
 mod lifecycle;
+mod moves;
 mod objects;
 mod operator;
 mod proof;
@@ -30,6 +31,7 @@ mod runner;
 mod scale;
 mod stage;
 mod traffic;
+mod uplinks;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,8 @@ use crate::failure::{Failure, Outcome};
 use crate::stage::Stage;
 use crate::{Arguments, cleanup, evidence, restore};
 use crate::{
-    chaos, dnat, foreign, inside, killed, leaks, lifecycle, proof, quickstart, race, refused, scale,
+    chaos, dnat, foreign, inside, killed, leaks, lifecycle, moves, proof, quickstart, race,
+    refused, scale, uplinks,
 };
 
 /// One scenario; its name states the rule that it shows.
@@ -30,12 +31,14 @@ pub struct Scenario {
 /// Set by Ctrl-C: the running scenario's next wait fails, and no other starts.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-const GROUPS: [&[Scenario]; 12] = [
+const GROUPS: [&[Scenario]; 14] = [
     proof::SCENARIOS,
     quickstart::SCENARIOS,
     inside::SCENARIOS,
     race::SCENARIOS,
     lifecycle::SCENARIOS,
+    uplinks::SCENARIOS,
+    moves::SCENARIOS,
     refused::SCENARIOS,
     dnat::SCENARIOS,
     foreign::SCENARIOS,
