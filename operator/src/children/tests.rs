@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sluice_crds::user::Uplink;
+
 use super::*;
 
 fn settings() -> Settings {
@@ -138,4 +140,51 @@ impl GatewayTemplateWith<'_> {
         let template = self.0.spec.template.get_or_insert_default();
         template.annotations.insert(key.into(), value.into());
     }
+}
+
+#[test]
+fn each_uplink_is_attached_in_its_order_and_an_order_of_its_own_is_another_pod() {
+    let two = |order: [(&str, &str); 2]| {
+        let mut gateway = plain();
+        let first = gateway.spec.uplinks[0].clone();
+        gateway.spec.uplinks = order
+            .iter()
+            .map(|(attachment, interface)| Uplink {
+                name: (*interface).to_owned(),
+                network_attachment: (*attachment).to_owned(),
+                interface: (*interface).to_owned(),
+                ..first.clone()
+            })
+            .collect();
+        gateway
+    };
+    let networks = |gateway: &NATGateway| -> Vec<[String; 3]> {
+        let rendered = render(ChildKind::Deployment, gateway, &settings());
+        let text = rendered
+            .pointer("/spec/template/metadata/annotations/k8s.v1.cni.cncf.io~1networks")
+            .and_then(Value::as_str)
+            .unwrap();
+        let list: Vec<Value> = serde_json::from_str(text).unwrap();
+        list.iter()
+            .map(|one| ["namespace", "name", "interface"].map(|f| one[f].as_str().unwrap().into()))
+            .filter(|[_, _, interface]: &[String; 3]| interface != "lan0")
+            .collect()
+    };
+    let (one, other) = (("net/external", "eth1"), ("second", "eth2"));
+    let attached = |namespace: &str, name: &str, interface: &str| {
+        [namespace, name, interface].map(str::to_owned)
+    };
+    let namespace = plain().metadata.namespace.unwrap();
+    assert_eq!(
+        networks(&two([one, other])),
+        [
+            attached("net", "external", "eth1"),
+            attached(&namespace, "second", "eth2")
+        ]
+    );
+    let digest = |gateway: &NATGateway| {
+        digest_of(&render(ChildKind::Deployment, gateway, &settings())).to_owned()
+    };
+    assert_ne!(digest(&two([one, other])), digest(&two([other, one])));
+    assert_ne!(digest(&two([one, other])), digest(&plain()));
 }

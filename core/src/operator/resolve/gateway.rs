@@ -264,7 +264,7 @@ fn other_way(uplink: &str, pool: (&str, IpAddr), first: (&str, IpAddr)) -> Verdi
     Verdict::refused(
         Reason::Conflict,
         format!(
-            "spec.uplinks[{uplink}].pools: EIPPool {} has next hop {} and EIPPool {} has {}, and an uplink has one per family, the first; give both the same gateway, or put one on another NATGateway",
+            "spec.uplinks[{uplink}].pools: EIPPool {} has next hop {} and EIPPool {} has {}, and an uplink has one per family, the first; give both the same gateway, or put one on another uplink",
             first.0, first.1, pool.0, pool.1
         ),
     )
