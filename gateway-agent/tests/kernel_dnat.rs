@@ -475,3 +475,45 @@ fn a_range_that_shrinks_keeps_the_connections_of_its_other_ports() {
         assert_eq!(high.say_within(SILENCE), None, "port 1100 is not");
     }
 }
+
+#[test]
+fn a_full_gateway_takes_its_elements_and_no_more() {
+    let net = Net::new();
+    let gateway = net.gateway(true);
+    let mut lines = vec![
+        format!("addr e1 1 {} external", V6.eip),
+        format!("addr e2 1 {} external", V6.second),
+    ];
+    // Half of what a gateway takes as ranges over two targets, half as shifted ports.
+    let ranges = 512_u16;
+    for n in 0..ranges {
+        let (first, last) = (1000 + 2 * n, 1001 + 2 * n);
+        lines.push(format!(
+            "dnat d{n} 1 {} tcp {first}-{last} {},{} {first}-{last}",
+            V6.eip, V6.a, V6.b
+        ));
+    }
+    lines.push(format!(
+        "dnat s1 1 {} tcp 1-32768 {} 2-32769",
+        V6.second, V6.a
+    ));
+    lines.push(format!("dnat s2 1 {} udp 1-2 {} 2-3", V6.second, V6.a));
+    lines.push(format!("dnat s3 1 {} udp 7 {} 7", V6.second, V6.a));
+    let all: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let began = std::time::Instant::now();
+    let applied = gateway.apply(1, &all, true);
+    let full = began.elapsed();
+    let [rejected] = applied.rejected.as_slice() else {
+        panic!("{:#?}", applied.rejected);
+    };
+    assert!(rejected.key.starts_with("dnat s2 "), "{rejected:?}");
+    let figures = "need 2 elements, and of the gateway's 65536 65536 are taken";
+    assert!(rejected.error.contains(figures), "{rejected:?}");
+    let began = std::time::Instant::now();
+    let again = gateway.apply(2, &all[..all.len() - 1], true);
+    println!(
+        "65,536 elements: full {full:?}, one less {:?}",
+        began.elapsed()
+    );
+    assert!(again.changed < 8, "{}", again.changed);
+}
