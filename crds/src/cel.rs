@@ -9,12 +9,14 @@
 mod address;
 mod immutable;
 mod name;
+mod pods;
 mod pool;
 mod port;
 
 pub(crate) use address::*;
 pub(crate) use immutable::*;
 pub(crate) use name::*;
+pub(crate) use pods::*;
 pub(crate) use pool::*;
 pub(crate) use port::*;
 

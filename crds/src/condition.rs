@@ -67,6 +67,10 @@ reasons! {
     Releasing,
     TooLarge,
     LeaseTaken,
+    PodNotFound,
+    TargetNotReady,
+    HostNetwork,
+    NoSources,
     // Ready
     Ready,
     NotAccepted,

@@ -66,8 +66,10 @@ pub struct NATGatewaySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<NamespacesFrom>,
     /// What rules of other namespaces may point at; up to 16. Unset: nothing,
-    /// for an address does not tell whose pod has it. Rules of the gateway's own
-    /// namespace may point at any inside address, whatever stands here. Mutable.
+    /// for an address does not tell whose pod has it; but where the LAN is eth0,
+    /// pods of their own namespace that they name or select. Rules of the
+    /// gateway's own namespace may point at any inside address, whatever stands
+    /// here. Mutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub allowed_targets: Vec<AllowedTarget>,

@@ -5,17 +5,19 @@ mod eip;
 mod fip;
 mod gateway;
 mod pool;
+mod selector;
 mod shared;
 mod snat;
 
 pub use dnat::{DNAT, DNATSpec, DNATTarget, Ports, Protocol};
 pub use eip::{EIP, EIPSpec, EIPStatus, GatewayRef, IpFamily, IpFamilyPolicy};
-pub use fip::{FIP, FIPSpec, FIPTarget};
+pub use fip::{FIP, FIPSpec, FIPTarget, PodRef};
 pub use gateway::{
     AllowedTarget, Dataplane, GatewayHolder, GatewayTemplate, Lan, LanRoute, NATGateway,
     NATGatewaySpec, NATGatewayStatus, SysctlsMode, Uplink, UplinkAddress,
 };
 pub use pool::{EIPPool, EIPPoolSpec, EIPPoolStatus, FamilyUsage, PoolSubnet};
+pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use shared::{
     EIPRef, HolderRef, LabelSelectorTerm, NamespacesFrom, NamespacesFromKind, RuleStatus,
     unknown_conditions, unknown_pool_conditions,

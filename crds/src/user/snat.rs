@@ -1,13 +1,14 @@
-//! SNAT: outgoing traffic of inside prefixes leaves with an EIP's address.
+//! SNAT: outgoing traffic of inside prefixes and pods leaves with an EIP's address.
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{EIPRef, RuleStatus};
+use super::{EIPRef, LabelSelector, RuleStatus};
 use crate::cel;
 
-/// Source NAT: what inside prefixes send out leaves with an EIP's address. Of
-/// several SNATs of a gateway the longest prefix that covers the source wins.
+/// Source NAT: what inside prefixes and pods send out leaves with an EIP's
+/// address. Of several SNATs of a gateway the longest prefix that covers the
+/// source wins; the address of a selected pod is the longest there is.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "sluice.dev",
@@ -29,6 +30,7 @@ use crate::cel;
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = cel::some_source(), validation = cel::namespaces_of_pods())]
 pub struct SNATSpec {
     /// The EIPs, in the same namespace and of one gateway, 1 to 16, each once. Of
     /// several each source has one, always the same as long as they are the same;
@@ -40,8 +42,35 @@ pub struct SNATSpec {
     )]
     pub eips: Vec<EIPRef>,
     /// Inside prefixes without host bits, of both families, 1 to 64. A prefix
-    /// whose family no EIP has makes the SNAT not accepted. Mutable.
+    /// whose family no EIP has makes the SNAT not accepted. Required without
+    /// `podSelector`. Mutable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64), inner(length(max = 64)))]
     #[x_kube(validation = cel::prefixes("sources"), validation = cel::unique_prefixes("sources"))]
     pub sources: Vec<String>,
+    /// Pods whose addresses are sources beside `sources`, as a NetworkPolicy
+    /// selects them: of the SNAT's namespace, or of those that
+    /// `namespaceSelector` matches; `{}` is every one. Default: none. Mutable.
+    ///
+    /// Addresses are found as for `target.pod` of a FIP, and followed; families
+    /// that the EIP lacks are left out. An address that an older SNAT of the
+    /// gateway has is left to it, and the message of `Programmed` says so. More
+    /// than 4,096 addresses make the SNAT not accepted.
+    ///
+    /// From another namespace than the gateway's, the gateway's
+    /// `allowedTargets` have to cover the addresses; where `allowedTargets` is
+    /// unset and the LAN is eth0, pods of the SNAT's own namespace are allowed
+    /// without. Addresses that are not allowed are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_selector: Option<LabelSelector>,
+    /// Namespaces whose pods `podSelector` selects, by their labels; `{}` is
+    /// every one. Default: only the SNAT's own. Not without `podSelector`.
+    /// Mutable.
+    ///
+    /// On a LAN attachment a pod of another namespace than the gateway's counts
+    /// only as far as the gateway's `allowedTargets` let rules of *that*
+    /// namespace point at the address as well: its annotation is believed no
+    /// further than its own rules would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
 }
