@@ -228,6 +228,8 @@ impl Operator {
                 .collect(),
             Ask::Snat(prefixes) => prefixes
                 .iter()
+                .copied()
+                .chain(rule.pod_sources())
                 .flat_map(|prefix| eips.iter().map(move |granted| (prefix, granted)))
                 .filter_map(|(prefix, granted)| {
                     Some(Body::Snat {

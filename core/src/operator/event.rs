@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sluice_crds::address::DualAddress;
 use sluice_crds::{
     AddressClaim, DNAT, EIP, EIPPool, FIP, GatewayConfig, GatewayInstance, NATGateway, RuleSlice,
     SNAT,
@@ -43,11 +44,14 @@ pub enum Kind {
     Namespace,
     Attachment,
     Child,
+    /// Pods as targets and sources of rules.
+    InsidePod,
 }
 
 impl Kind {
-    /// All kinds; nothing is decided before each was listed.
-    pub const ALL: [Self; 16] = [
+    /// All kinds; nothing is decided before each was listed, [`Kind::InsidePod`]
+    /// only where a rule needs it.
+    pub const ALL: [Self; 17] = [
         Self::NATGateway,
         Self::EIPPool,
         Self::EIP,
@@ -64,6 +68,7 @@ impl Kind {
         Self::Namespace,
         Self::Attachment,
         Self::Child,
+        Self::InsidePod,
     ];
 }
 
@@ -92,6 +97,7 @@ pub enum Object {
     Namespace(NamespaceFacts),
     Attachment(AttachmentFacts),
     Child(ChildFacts),
+    InsidePod(InsidePodFacts),
 }
 
 /// A gateway's Lease.
@@ -143,6 +149,41 @@ pub struct PodFacts {
     pub containers_terminated: bool,
     /// Whether the Pod's Ready condition is True.
     pub ready: bool,
+}
+
+/// Any Pod, as a rule's target or source. Kept small: a cluster has many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InsidePodFacts {
+    /// Namespace and name.
+    pub key: Key,
+    /// UID.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is a gateway's own.
+    pub gateway: bool,
+    /// `spec.hostNetwork`: its addresses are its node's.
+    pub host_network: bool,
+    /// Whether it has ended for good, and its addresses may be others': in phase
+    /// Succeeded or Failed, or deleted with all its containers terminated.
+    pub over: bool,
+    /// `status.podIPs`, the first of each family.
+    pub ips: DualAddress,
+    /// What Multus tells of attachments, each once.
+    pub attached: Vec<Attached>,
+    /// Why Multus' annotation could not be read, if so.
+    pub unreadable: Option<String>,
+}
+
+/// A Pod's addresses on an attachment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The attachment: `namespace/name`.
+    pub network: String,
+    /// The first address of each family.
+    pub addresses: DualAddress,
 }
 
 /// A Node.

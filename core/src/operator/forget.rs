@@ -61,6 +61,8 @@ impl Operator {
             ("lost_slices", world.lost_slices.len()),
             ("claims_by_address", world.claims_by_address.len()),
             ("rules_by_eip", world.rules_by_eip.keys().count()),
+            ("fips_by_pod", world.fips_by_pod.keys().count()),
+            ("selecting", world.selecting.keys().count()),
             ("eips_by_gateway", world.eips_by_gateway.keys().count()),
             ("gateways_by_pool", world.gateways_by_pool.keys().count()),
             ("claims_by_owner", world.claims_by_owner.keys().count()),

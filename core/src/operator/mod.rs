@@ -162,7 +162,7 @@ impl Operator {
     }
 
     /// Everything that is wanted now and not under way. Nothing before every
-    /// kind has been listed once.
+    /// kind that is needed has been listed once.
     pub fn poll(&mut self, now: Millis) -> Vec<Action> {
         if !self.world.all_listed() {
             return Vec::new();
@@ -228,6 +228,13 @@ impl Operator {
     ) -> Option<StatusWrite> {
         self.decide(now);
         self.write_status(kind, key, now, wall)
+    }
+
+    /// Whether any rule needs [`Kind::InsidePod`]. The edge need not list and watch
+    /// it before; from then on nothing is decided until it is listed.
+    #[must_use]
+    pub fn wants_pods(&self) -> bool {
+        self.world.wants_pods()
     }
 
     /// When `poll` must be called again although nothing has arrived.

@@ -11,6 +11,7 @@ use sluice_crds::condition::{ACCEPTED, PROGRAMMED, READY, Reason};
 use sluice_crds::user::HolderRef;
 
 use super::event::{Key, Kind};
+use super::resolve::pods::Missing;
 use super::verdict::Verdict;
 
 /// One condition as it shall stand.
@@ -64,6 +65,8 @@ enum Lack {
     Leaving(String),
     /// The EIP lacks an address that the rule needs.
     NoAddress(String),
+    /// The rule has nothing to be translated now.
+    Missing(Missing),
 }
 
 impl Lack {
@@ -72,6 +75,7 @@ impl Lack {
     fn passes(&self) -> bool {
         match self {
             Lack::Pending | Lack::Passive => true,
+            Lack::Missing(missing) => missing.passes(),
             // Its True names the old holder, and must not stand until the new one has it.
             Lack::Leaving(_)
             | Lack::NoHolder
@@ -152,6 +156,10 @@ fn lacking(lack: &Lack, holder_changed: bool) -> [Said; 2] {
         Lack::NoAddress(words) => [
             said(PROGRAMMED, Some(false), Reason::PoolExhausted, words),
             said(READY, Some(false), not_programmed, words),
+        ],
+        Lack::Missing(missing) => [
+            said(PROGRAMMED, Some(false), missing.reason, &missing.message),
+            said(READY, Some(false), not_programmed, &missing.message),
         ],
         Lack::Rejected(words) => {
             let words = format!("the kernel of the holder refused it: {words}");

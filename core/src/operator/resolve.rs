@@ -6,6 +6,7 @@ pub(crate) mod eip;
 pub(crate) mod forward;
 pub(crate) mod gateway;
 mod named;
+pub(crate) mod pods;
 pub(crate) mod pool;
 pub(crate) mod rivals;
 pub(crate) mod rules;

@@ -12,6 +12,7 @@ mod lost;
 mod moves;
 mod objects;
 mod plain;
+mod pods;
 mod pools;
 mod reboot;
 mod scenarios;

@@ -220,6 +220,7 @@ impl Operator {
                 if name.0 == Kind::DNAT && !view.needs_room() {
                     view.conflict = None;
                 }
+                view.lost = old.lost.clone();
                 if *old == view {
                     continue;
                 }
@@ -300,11 +301,12 @@ impl Operator {
         if names.is_empty() {
             self.snats.remove(gateway);
         }
-        for (name, conflict) in resolve::rivals::snat_conflicts(&self.views, &names) {
+        for (name, loss) in resolve::rivals::snat_conflicts(&self.views, &names) {
             if let Some(view) = self.views.rules.get_mut(&name)
-                && view.conflict != conflict
+                && (&view.conflict, &view.lost) != (&loss.conflict, &loss.lost)
             {
-                view.conflict = conflict;
+                view.conflict = loss.conflict;
+                view.lost = loss.lost;
                 self.mark(Subject::Entries(name.0, name.1.clone()));
                 self.mark(Subject::Hold(name.0, name.1.clone()));
                 self.mark(Subject::Status(name.0, name.1));

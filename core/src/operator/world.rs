@@ -20,8 +20,8 @@ pub(crate) use store::{Index, Meta, Record, Store};
 use succession::Succession;
 
 use super::event::{
-    AttachmentFacts, ChildFacts, ChildKind, Event, Key, Kind, LeaseFacts, Millis, NamespaceFacts,
-    NodeFacts, Object, PodFacts,
+    AttachmentFacts, ChildFacts, ChildKind, Event, InsidePodFacts, Key, Kind, LeaseFacts, Millis,
+    NamespaceFacts, NodeFacts, Object, PodFacts,
 };
 use super::subject::Subject;
 use crate::identity::Uid;
@@ -61,8 +61,14 @@ pub struct World {
     pub(crate) namespaces: Store<NamespaceFacts>,
     pub(crate) attachments: Store<AttachmentFacts>,
     pub(crate) children: BTreeMap<ChildKind, Store<ChildFacts>>,
+    pub(crate) inside_pods: Store<InsidePodFacts>,
 
     pub(crate) rules_by_eip: Index<Key, (Kind, Key)>,
+    /// FIPs by the Pod that they name.
+    pub(crate) fips_by_pod: Index<Key, Key>,
+    /// SNATs that select Pods: by their own namespace, or, those that select in
+    /// namespaces by label, under the empty name.
+    pub(crate) selecting: Index<String, Key>,
     pub(crate) eips_by_gateway: Index<Key, Key>,
     pub(crate) gateways_by_pool: Index<String, Key>,
     pub(crate) claims_by_owner: Index<Uid, String>,
@@ -88,6 +94,8 @@ pub struct World {
     /// What must be decided anew.
     pub(crate) dirty: BTreeSet<Subject>,
     in_sync: BTreeSet<Kind>,
+    /// Whether all that must be listed was, when an event was last taken in.
+    complete: bool,
     /// How often a watch broke.
     breaks: u64,
     seen: BTreeSet<Kind>,
@@ -97,14 +105,24 @@ pub struct World {
 }
 
 impl World {
-    /// Whether every kind has been listed and no watch is broken.
+    /// Whether every kind has been listed and no watch is broken: but that of
+    /// Pods as targets, on which no release and no sweep depends.
     pub(crate) fn all_in_sync(&self) -> bool {
-        self.in_sync.len() == Kind::ALL.len()
+        let mut kinds = Kind::ALL.iter().filter(|kind| **kind != Kind::InsidePod);
+        kinds.all(|kind| self.in_sync.contains(kind))
     }
 
-    /// Whether every kind has been listed at least once.
+    /// Whether every kind that is needed has been listed at least once.
     pub(crate) fn all_listed(&self) -> bool {
-        self.seen.len() == Kind::ALL.len()
+        let mut needed = Kind::ALL
+            .iter()
+            .filter(|kind| **kind != Kind::InsidePod || self.wants_pods());
+        needed.all(|kind| self.seen.contains(kind))
+    }
+
+    /// Whether any rule names or selects Pods.
+    pub(crate) fn wants_pods(&self) -> bool {
+        !self.fips_by_pod.is_empty() || !self.selecting.is_empty()
     }
 
     /// How often any watch broke.
@@ -153,6 +171,11 @@ impl World {
                 }
             }
         }
+        let complete = self.all_listed();
+        if complete && !std::mem::replace(&mut self.complete, complete) {
+            self.mark_everything();
+        }
+        self.complete = complete;
     }
 
     fn apply(&mut self, object: Object) {
@@ -219,9 +242,9 @@ impl World {
             }
         }
         let whole = self.in_sync.insert(kind) && self.all_in_sync();
-        let first = self.seen.insert(kind) && self.all_listed();
+        self.seen.insert(kind);
         // What was put off while a watch was broken has no other reason to be looked at.
-        if whole || first {
+        if whole {
             self.mark_everything();
         }
     }

@@ -27,9 +27,12 @@ impl Operator {
         let eips: Vec<(&Key, &EipView)> = rule.eips().map(named).collect::<Option<_>>()?;
         let gateway = eips.first().and_then(|(_, eip)| eip.gateway_uid.as_ref());
         let site = gateway.and_then(|uid| self.sites.get(uid));
-        let lack = match site {
-            None => Some(Lack::NoHolder),
-            Some(site) => unaddressed(rule, &eips).or_else(|| site.programmed(&rule.uid).err()),
+        let lack = match (rule.missing(), site) {
+            (Some(missing), _) => Some(Lack::Missing(missing)),
+            (None, None) => Some(Lack::NoHolder),
+            (None, Some(site)) => {
+                unaddressed(rule, &eips).or_else(|| site.programmed(&rule.uid).err())
+            }
         };
         let mut conditions = vec![accepted(verdict)];
         let mut pending = false;
@@ -40,12 +43,11 @@ impl Operator {
             }
             (None, None) => {}
             (None, Some(site)) => {
-                conditions.push(said(
-                    PROGRAMMED,
-                    Some(true),
-                    Reason::Programmed,
-                    "the holder's kernel has it",
-                ));
+                let mut words = "the holder's kernel has it".to_owned();
+                if let Some(left_out) = rule.followed.left_out(&rule.lost) {
+                    words = format!("{words}; {left_out}");
+                }
+                conditions.push(said(PROGRAMMED, Some(true), Reason::Programmed, words));
                 let (ready, passes) = usable(site, &eips);
                 pending = passes;
                 conditions.push(ready);
@@ -86,7 +88,7 @@ fn usable(site: &Site, eips: &[(&Key, &EipView)]) -> (Said, bool) {
 /// Why a family that the rule asks cannot be translated: no EIP has an address of it, or
 /// one has it and may not use it yet.
 fn unaddressed(rule: &RuleView, eips: &[(&Key, &EipView)]) -> Option<Lack> {
-    let inside = rule.ask.as_ref()?.inside();
+    let inside = rule.inside();
     let families: BTreeSet<IpFamily> = inside.iter().map(|prefix| prefix.family()).collect();
     families.into_iter().find_map(|family| {
         let coming = |(_, eip): &(&Key, &EipView)| {

@@ -1,6 +1,8 @@
 //! Rules that ask for the same: the older one has it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::IpAddr;
 
 use sluice_crds::address::Prefix;
 use sluice_crds::condition::Reason;
@@ -91,11 +93,18 @@ fn one_or_the_other(kind: Kind, older: &Key) -> Resolved<()> {
     refuse(Reason::Conflict, message)
 }
 
-/// Decides which SNATs of a gateway have their prefixes: the oldest first.
-pub(crate) fn snat_conflicts(
-    views: &Views,
-    snats: &[(Kind, Key)],
-) -> Vec<((Kind, Key), Option<Verdict>)> {
+/// What older SNATs of the gateway take from one.
+#[derive(Default)]
+pub(crate) struct Loss {
+    /// All of it, for a prefix that it names.
+    pub conflict: Option<Verdict>,
+    /// Addresses of Pods that it selects, and who has them.
+    pub lost: BTreeMap<IpAddr, Key>,
+}
+
+/// Decides which SNATs of a gateway have their prefixes and the addresses of the
+/// Pods that they select: the oldest first.
+pub(crate) fn snat_conflicts(views: &Views, snats: &[(Kind, Key)]) -> Vec<((Kind, Key), Loss)> {
     let mut found: Vec<(&(Kind, Key), &RuleView)> = snats
         .iter()
         .filter_map(|name| Some((name, views.rules.get(name)?)))
@@ -106,7 +115,7 @@ pub(crate) fn snat_conflicts(
         .into_iter()
         .map(|(name, view)| {
             let Some(Ask::Snat(prefixes)) = view.ask.as_ref().filter(|_| view.competes()) else {
-                return (name.clone(), None);
+                return (name.clone(), Loss::default());
             };
             let lost = prefixes.iter().find_map(|p| Some((p, *taken.get(p)?)));
             if let Some((prefix, winner)) = lost {
@@ -114,15 +123,25 @@ pub(crate) fn snat_conflicts(
                     "spec.sources: {prefix} is a source of the older SNAT {}/{} on the same gateway; choose another prefix or delete that one",
                     winner.namespace, winner.name
                 );
-                return (
-                    name.clone(),
-                    Some(Verdict::refused(Reason::Conflict, message)),
-                );
+                let conflict = Some(Verdict::refused(Reason::Conflict, message));
+                let lost = BTreeMap::new();
+                return (name.clone(), Loss { conflict, lost });
             }
             for prefix in prefixes {
                 taken.insert(*prefix, &name.1);
             }
-            (name.clone(), None)
+            let mut loss = Loss::default();
+            for address in view.followed.sources.keys() {
+                match taken.entry(Prefix::host(*address)) {
+                    Entry::Occupied(winner) => {
+                        loss.lost.insert(*address, (*winner.get()).clone());
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert(&name.1);
+                    }
+                }
+            }
+            (name.clone(), loss)
         })
         .collect()
 }

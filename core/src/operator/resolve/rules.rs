@@ -1,6 +1,9 @@
 //! FIP, DNAT and SNAT: which of those on one EIP are accepted, and what each
 //! asks of the kernel.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use sluice_crds::address::{DualAddress, Prefix, parse_hosts};
 use sluice_crds::condition::Reason;
 use sluice_crds::names::FINALIZER_PROGRAMMED;
@@ -14,6 +17,7 @@ use super::allowed::target_allowed;
 use super::eip::EipView;
 use super::forward::Forward;
 use super::named::{one_gateway, usable};
+use super::pods::{Followed, Missing, follow};
 use super::rivals::Taken;
 use crate::identity::Uid;
 
@@ -23,7 +27,7 @@ pub(crate) type Age = (i64, String, String, Kind);
 /// What a rule asks, whatever addresses its EIP has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// The whole address.
+    /// The whole address; of a Pod that has none, nothing.
     Fip(DualAddress),
     /// Some ports.
     Dnat(Forward),
@@ -79,6 +83,10 @@ pub(crate) struct RuleView {
     pub conflict: Option<Verdict>,
     /// What it asks, where that can be read.
     pub ask: Option<Ask>,
+    /// What it gets from Pods.
+    pub followed: Followed,
+    /// Pod addresses that older SNATs of the gateway have, and which.
+    pub lost: BTreeMap<IpAddr, Key>,
 }
 
 impl RuleView {
@@ -93,6 +101,34 @@ impl RuleView {
             Some(conflict) if self.own.ok => conflict,
             _ => &self.own,
         }
+    }
+
+    /// The inside addresses or prefixes that it stands for now.
+    pub(crate) fn inside(&self) -> Vec<Prefix> {
+        let mut inside = self.ask.as_ref().map_or_else(Vec::new, Ask::inside);
+        inside.extend(self.pod_sources());
+        inside
+    }
+
+    /// Addresses of selected Pods, but those that older SNATs have.
+    pub(crate) fn pod_sources(&self) -> impl Iterator<Item = Prefix> {
+        let all = self.followed.sources.keys();
+        all.filter(|address| !self.lost.contains_key(address))
+            .map(|address| Prefix::host(*address))
+    }
+
+    /// Why there is nothing to be translated, if so.
+    pub(crate) fn missing(&self) -> Option<Missing> {
+        if self.followed.missing.is_some() {
+            return self.followed.missing.clone();
+        }
+        let left_out = self.followed.left_out(&self.lost)?;
+        self.inside().is_empty().then(|| Missing {
+            reason: Reason::NoSources,
+            message: format!(
+                "spec.podSelector: {left_out}; select other Pods, or delete those SNATs"
+            ),
+        })
     }
 
     /// Whether it takes part in the gateway at all.
@@ -128,6 +164,8 @@ fn raw<T: Meta + Record>(kind: Kind, rule: &T, eips: &[Key], ask: Resolved<Ask>)
             own: Verdict::accepted(),
             conflict: None,
             ask: None,
+            followed: Followed::default(),
+            lost: BTreeMap::new(),
         },
         ask,
     }
@@ -186,15 +224,19 @@ pub(crate) fn resolve(world: &World, views: &Views, eip: &Key) -> Vec<((Kind, Ke
         .map(|(name, raw)| {
             let mut view = raw.view;
             view.gateway = views.eips.get(&view.eip).map(|e| e.gateway.clone());
-            match raw.ask.and_then(|ask| {
+            match raw.ask.and_then(|mut ask| {
                 check(world, views, &view, &name.1, raw.finalized, &ask)?;
+                let followed = follow(world, views, &view, &name, &mut ask)?;
                 // One that is being deleted is out of the way at once.
                 if !view.deleting {
                     taken.take(&name.1, &ask)?;
                 }
-                Ok(ask)
+                Ok((ask, followed))
             }) {
-                Ok(ask) => view.ask = Some(ask),
+                Ok((ask, followed)) => {
+                    view.ask = Some(ask);
+                    view.followed = followed;
+                }
                 Err(refusal) => view.own = refusal,
             }
             (name, view)

@@ -2,8 +2,12 @@
 
 use sluice_crds::{DNAT, EIP, EIPPool, FIP, NATGateway, SNAT};
 
+use sluice_crds::address::{DualAddress, parse_hosts};
+
 use crate::identity::Uid;
-use crate::operator::event::{AttachmentFacts, Key, NamespaceFacts, NodeFacts, Object};
+use crate::operator::event::{
+    Attached, AttachmentFacts, InsidePodFacts, Key, NamespaceFacts, NodeFacts, Object,
+};
 
 pub fn key(namespace: &str, name: &str) -> Key {
     Key {
@@ -126,6 +130,55 @@ pub fn snat_of(namespace: &str, name: &str, eips: &[&str], sources: &[&str]) -> 
         "apiVersion": "sluice.dev/v1alpha1", "kind": "SNAT",
         "metadata": {"namespace": namespace, "name": name},
         "spec": {"eips": eips, "sources": sources},
+    }));
+    Object::SNAT(snat)
+}
+
+/// A running Pod, labelled `app: NAME`, with these addresses on `net/lan`.
+pub fn inside_pod(namespace: &str, name: &str, lan: &[&str]) -> InsidePodFacts {
+    let attached = |network: &str, addresses| Attached {
+        network: network.to_owned(),
+        addresses,
+    };
+    InsidePodFacts {
+        key: key(namespace, name),
+        uid: Uid::new(""),
+        resource_version: String::new(),
+        labels: [("app".to_owned(), name.to_owned())].into(),
+        gateway: false,
+        host_network: false,
+        over: false,
+        ips: parse_hosts(&["10.250.0.7", "fd00:10:250::7"]).unwrap(),
+        attached: if lan.is_empty() {
+            vec![]
+        } else {
+            vec![
+                attached("net/other", DualAddress::default()),
+                attached("net/lan", parse_hosts(lan).unwrap()),
+            ]
+        },
+        unreadable: None,
+    }
+}
+
+pub fn fip_of_pod(namespace: &str, name: &str, eip: &str, pod: &str) -> Object {
+    let fip: FIP = from(serde_json::json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "FIP",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"eip": {"name": eip}, "target": {"pod": {"name": pod}}},
+    }));
+    Object::FIP(fip)
+}
+
+pub fn snat_of_pods(namespace: &str, name: &str, eip: &str, selector: serde_json::Value) -> Object {
+    let mut spec = serde_json::json!({"eips": [{"name": eip}]});
+    for (field, value) in selector.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    let snat: SNAT = from(serde_json::json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "SNAT",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": spec,
     }));
     Object::SNAT(snat)
 }

@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::objects::key;
+use sluice_crds::address::parse_hosts;
+
+use super::objects::{inside_pod, key};
 use super::server::{conditions, meta, slot_of};
 use super::stage::Stage;
-use crate::operator::event::{Key, Kind, Object};
+use crate::operator::event::{Attached, InsidePodFacts, Key, Kind, Object};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +43,55 @@ enum Step {
     Refuse(String),
     /// So many seconds pass.
     Wait(u64),
+}
+
+/// A Pod as a rule's target or source, by what counts of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Pod {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    metadata: PodMetadata,
+    /// Attachment: addresses.
+    #[serde(default)]
+    attached: BTreeMap<String, Vec<String>>,
+    #[serde(default, rename = "podIPs")]
+    pod_ips: Vec<String>,
+    #[serde(default)]
+    host_network: bool,
+    #[serde(default)]
+    over: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PodMetadata {
+    namespace: String,
+    name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+impl Pod {
+    fn facts(self) -> InsidePodFacts {
+        InsidePodFacts {
+            labels: self.metadata.labels,
+            host_network: self.host_network,
+            over: self.over,
+            ips: parse_hosts(&self.pod_ips).unwrap(),
+            attached: self
+                .attached
+                .into_iter()
+                .map(|(network, addresses)| Attached {
+                    network,
+                    addresses: parse_hosts(&addresses).unwrap(),
+                })
+                .collect(),
+            ..inside_pod(&self.metadata.namespace, &self.metadata.name, &[])
+        }
+    }
 }
 
 /// What there is after a step.
@@ -98,12 +149,19 @@ fn object(value: &Value) -> Object {
         "FIP" => Object::FIP(typed(&value)),
         "DNAT" => Object::DNAT(typed(&value)),
         "SNAT" => Object::SNAT(typed(&value)),
+        "Pod" => {
+            let pod: Pod = serde_json::from_value(value).unwrap();
+            Object::InsidePod(pod.facts())
+        }
         other => panic!("scenarios have no {other}"),
     }
 }
 
 fn named(text: &str) -> (Kind, Key) {
     let (kind, name) = text.split_once(' ').unwrap();
+    if kind == "Pod" {
+        return (Kind::InsidePod, name_of(name));
+    }
     let kind = crate::operator::USER_KINDS
         .into_iter()
         .find(|k| format!("{k:?}") == kind)
@@ -145,6 +203,13 @@ fn take(stage: &mut Stage, step: &Step) {
                         (Object::FIP(old), Object::FIP(new)) => old.spec = new.spec,
                         (Object::DNAT(old), Object::DNAT(new)) => old.spec = new.spec,
                         (Object::SNAT(old), Object::SNAT(new)) => old.spec = new.spec,
+                        (Object::InsidePod(old), Object::InsidePod(new)) => {
+                            *old = InsidePodFacts {
+                                uid: old.uid.clone(),
+                                resource_version: old.resource_version.clone(),
+                                ..new
+                            };
+                        }
                         _ => {}
                     });
                 } else {

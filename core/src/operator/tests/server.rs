@@ -60,6 +60,7 @@ fn version_mut(object: &mut Object) -> Option<&mut String> {
         Object::Node(o) => &mut o.resource_version,
         Object::Namespace(o) => &mut o.resource_version,
         Object::Attachment(o) => &mut o.resource_version,
+        Object::InsidePod(o) => &mut o.resource_version,
         _ => return None,
     })
 }
@@ -183,6 +184,7 @@ impl Server {
                 Object::Lease(o) => o.uid = Uid::new(uid),
                 Object::Pod(o) => o.uid = Uid::new(uid),
                 Object::Child(o) => o.uid = Uid::new(uid),
+                Object::InsidePod(o) => o.uid = Uid::new(uid),
                 _ => {}
             }
         }

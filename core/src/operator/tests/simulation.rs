@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::objects::*;
 use super::stage::{Fate, Stage};
-use crate::operator::event::{Key, Kind, Object};
+use crate::operator::event::{Attached, Key, Kind, Object};
 
 const EIPS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -38,6 +38,8 @@ enum Turn {
     Refuse(usize),
     DeletePool,
     Upgrade(u8),
+    /// A Pod comes, changes or goes.
+    Pod(usize, u8),
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -60,8 +62,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         24 => (0usize..4, 0usize..4).prop_map(|(n, s)| Turn::Agent(n, s)),
         6 => Just(Turn::Cluster),
         6 => (1u64..700).prop_map(Turn::Tick),
-        8 => (0usize..5, 0..EIPS.len()).prop_map(|(w, n)| Turn::Create(w, n)),
-        4 => (0usize..5, 0..EIPS.len()).prop_map(|(w, n)| Turn::Delete(w, n)),
+        8 => (0usize..7, 0..EIPS.len()).prop_map(|(w, n)| Turn::Create(w, n)),
+        4 => (0usize..7, 0..EIPS.len()).prop_map(|(w, n)| Turn::Delete(w, n)),
         3 => (0..EIPS.len(), 0usize..2).prop_map(|(n, g)| Turn::Move(n, g)),
         1 => (0usize..4, any::<bool>()).prop_map(|(n, f)| Turn::Freeze(n, f)),
         1 => any::<bool>().prop_map(Turn::KillPod),
@@ -69,6 +71,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => (0..EIPS.len()).prop_map(Turn::Refuse),
         1 => Just(Turn::DeletePool),
         1 => (0u8..3).prop_map(Turn::Upgrade),
+        6 => (0..EIPS.len(), 0u8..6).prop_map(|(n, how)| Turn::Pod(n, how)),
     ]
 }
 
@@ -80,6 +83,15 @@ fn object(what: usize, n: usize) -> Object {
         0 | 4 => eip("tenants", name, GATEWAYS[n / 3]),
         1 => fip("tenants", name, name, 5),
         2 => dnat("tenants", name, name, &format!("{}", 8000 + n)),
+        5 => fip_of_pod("tenants", &format!("{name}-pod"), name, name),
+        // Each its own Pod, whose name is its label, and one that all of them select.
+        6 => snat_of_pods(
+            "tenants",
+            &format!("{name}-pods"),
+            name,
+            serde_json::json!({"podSelector": {"matchExpressions": [
+                {"key": "app", "operator": "In", "values": [name, "shared"]}]}}),
+        ),
         // Every other one shares its sources with the next EIP, of its gateway or not.
         _ if n.is_multiple_of(2) => {
             let source = format!("10.244.{}.0/24", n / 2);
@@ -92,9 +104,75 @@ fn object(what: usize, n: usize) -> Object {
 fn kind_of(what: usize) -> Kind {
     match what {
         0 | 4 => Kind::EIP,
-        1 => Kind::FIP,
+        1 | 5 => Kind::FIP,
         2 => Kind::DNAT,
         _ => Kind::SNAT,
+    }
+}
+
+/// A Pod comes, gets other addresses or none, ends or goes.
+fn turn_pod(stage: &mut Stage, n: usize, how: u8) {
+    let name = EIPS[n];
+    let slot = (Kind::InsidePod, None, key("tenants", name));
+    let lan = [
+        format!("10.244.9.1{how}{n}"),
+        format!("fd00:10:244::9:{how}{n}"),
+    ];
+    let lan: Vec<&str> = lan
+        .iter()
+        .take(1 + usize::from(how % 2))
+        .map(|a| &**a)
+        .collect();
+    let mut facts = inside_pod("tenants", name, if how == 4 { &[] } else { &lan });
+    // On the LANs of both gateways.
+    if let Some(lan) = facts.attached.get(1).cloned() {
+        let network = "net/lan2".to_owned();
+        facts.attached.push(Attached { network, ..lan });
+    }
+    if how == 5 {
+        stage.server.delete(&slot);
+    } else if !stage.server.create(Object::InsidePod(facts.clone())) {
+        stage.server.change(&slot, false, |o| {
+            if let Object::InsidePod(pod) = o {
+                pod.attached = facts.attached;
+                pod.over = how == 3;
+            }
+        });
+    }
+}
+
+/// Every Pod is there, and no kernel translates to any address but theirs.
+fn check_pods(stage: &Stage) {
+    for object in stage.server.all(Kind::FIP) {
+        let Object::FIP(fip) = object else { continue };
+        let Some(pod) = &fip.spec.target.pod else {
+            continue;
+        };
+        let (_, name, uid) = object.identity();
+        if stage.condition(Kind::FIP, "tenants", &name.name, "Ready").0 != "True" {
+            continue;
+        }
+        let Some(Object::InsidePod(pod)) = stage
+            .server
+            .get(Kind::InsidePod, &key("tenants", &pod.name))
+        else {
+            panic!("{name:?} is Ready without its Pod");
+        };
+        let wanted: Vec<String> = pod.attached[1]
+            .addresses
+            .iter()
+            .map(|a| a.to_string())
+            .collect();
+        let mut has: Vec<String> = stage
+            .agents
+            .iter()
+            .filter(|a| a.running)
+            .flat_map(|a| &a.kernel)
+            .filter(|line| line.starts_with(&format!("fip {uid} ")))
+            .map(|line| line.split(' ').nth(4).unwrap().to_owned())
+            .collect();
+        has.sort_unstable();
+        assert_eq!(has, wanted, "{name:?}");
     }
 }
 
@@ -124,7 +202,8 @@ fn take(stage: &mut Stage, turn: &Turn) {
             stage.server.create(new);
         }
         Turn::Delete(what, n) => {
-            stage.delete(kind_of(*what), "tenants", EIPS[*n]);
+            let name = object(*what, *n).identity().1.name;
+            stage.delete(kind_of(*what), "tenants", &name);
         }
         Turn::Move(n, gateway) => {
             let slot = (Kind::EIP, None, key("tenants", EIPS[*n]));
@@ -176,6 +255,7 @@ fn take(stage: &mut Stage, turn: &Turn) {
         Turn::Upgrade(n) => {
             stage.rendered = format!("render-{n}");
         }
+        Turn::Pod(n, how) => turn_pod(stage, *n, *how),
     }
 }
 
@@ -185,6 +265,9 @@ fn recover(stage: &mut Stage, new_leader: bool) {
     for agent in &mut stage.agents {
         agent.refuses.clear();
         agent.frozen = false;
+    }
+    for n in 0..EIPS.len() {
+        turn_pod(stage, n, 1);
     }
     if new_leader {
         stage.restart_operator();
@@ -216,6 +299,8 @@ fn names(stage: &Stage, kinds: &[Kind]) -> Vec<(Kind, Key)> {
 fn run(turns: &[Turn], order: u64) {
     let mut stage = Stage::new();
     stage.apply(gateway("net", "second", "net/lan2"));
+    let shared = inside_pod("tenants", "shared", &["10.244.9.9"]);
+    stage.apply(Object::InsidePod(shared));
     for turn in turns {
         take(&mut stage, turn);
     }
@@ -225,6 +310,7 @@ fn run(turns: &[Turn], order: u64) {
         Default::default(),
         "not Ready after quiet"
     );
+    check_pods(&stage);
 
     let writes = stage.server.writes.len();
     stage.settle();

@@ -39,6 +39,8 @@ pub struct Stage {
     cursors: BTreeMap<Kind, usize>,
     /// Where this leader's first watches began.
     begun: BTreeMap<Kind, usize>,
+    /// Whether Pods as targets are watched: once a rule needs them.
+    pods_watched: bool,
     /// Kinds whose watch is broken.
     broken: BTreeSet<Kind>,
     pub in_flight: Vec<Action>,
@@ -74,6 +76,7 @@ impl Stage {
             announced: Vec::new(),
             cursors: BTreeMap::new(),
             begun: BTreeMap::new(),
+            pods_watched: false,
             broken: BTreeSet::new(),
             in_flight: Vec::new(),
             proofs: Proofs::new(),
@@ -113,7 +116,9 @@ impl Stage {
         self.operator = Operator::new(self.settings.clone());
         self.in_flight.clear();
         self.broken.clear();
-        for (event, kind, at) in self.server.lists() {
+        self.pods_watched = false;
+        let lists = self.server.lists();
+        for (event, kind, at) in lists.into_iter().filter(|l| l.1 != Kind::InsidePod) {
             self.cursors.insert(kind, at);
             self.begun.insert(kind, at);
             self.feed(event);
@@ -157,12 +162,18 @@ impl Stage {
 
     /// A watch breaks: nothing of that kind reaches the operator until [`Stage::relist`].
     pub fn break_watch(&mut self, kind: Kind) {
+        if !self.watches(kind) {
+            return;
+        }
         self.broken.insert(kind);
         self.operator.apply(Event::OutOfSync(kind), self.now);
     }
 
     /// A watch begins anew with a fresh list, after a break or as one.
     pub fn relist(&mut self, kind: Kind) {
+        if !self.watches(kind) {
+            return;
+        }
         if !self.broken.remove(&kind) {
             self.operator.apply(Event::OutOfSync(kind), self.now);
         }
@@ -171,10 +182,26 @@ impl Stage {
         self.feed(event);
     }
 
+    /// Whether a kind is watched; Pods as targets are from when a rule needs them.
+    fn watches(&self, kind: Kind) -> bool {
+        kind != Kind::InsidePod || self.pods_watched
+    }
+
     /// Delivers up to `n` events of one kind; whether there were any.
     pub fn deliver(&mut self, kind: Kind, n: usize) -> bool {
         if self.broken.contains(&kind) {
             return false;
+        }
+        if !self.watches(kind) {
+            if !self.operator.wants_pods() {
+                return false;
+            }
+            self.pods_watched = true;
+            let (event, at) = self.server.list(kind);
+            self.cursors.insert(kind, at);
+            self.begun.insert(kind, at);
+            self.feed(event);
+            return true;
         }
         let at = self.cursors.get(&kind).copied().unwrap_or_default();
         let events: Vec<Event> = self
@@ -193,6 +220,9 @@ impl Stage {
 
     /// An event that was delivered to this leader before comes again.
     pub fn repeat(&mut self, kind: Kind, back: usize) {
+        if !self.watches(kind) {
+            return;
+        }
         let at = self.cursors.get(&kind).copied().unwrap_or_default();
         let begun = self.begun.get(&kind).copied().unwrap_or_default();
         let event = self.server.log.get(&kind).and_then(|log| {

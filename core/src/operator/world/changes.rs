@@ -2,6 +2,7 @@
 
 mod claims;
 mod cluster;
+mod pods;
 mod sites;
 mod users;
 

@@ -89,6 +89,10 @@ macro_rules! by_kind {
                 let $store = &$world.attachments;
                 $do
             }
+            Kind::InsidePod => {
+                let $store = &$world.inside_pods;
+                $do
+            }
             Kind::Child => match $child.and_then(|c: ChildKind| $world.children.get(&c)) {
                 Some($store) => $do,
                 None => $none,
@@ -115,6 +119,7 @@ impl World {
             Node: nodes, node_changed;
             Namespace: namespaces, namespace_changed;
             Attachment: attachments, attachment_changed;
+            InsidePod: inside_pods, inside_pod_changed;
         );
     }
 
@@ -143,6 +148,7 @@ impl World {
             Kind::Node => gone!(nodes, node_changed),
             Kind::Namespace => gone!(namespaces, namespace_changed),
             Kind::Attachment => gone!(attachments, attachment_changed),
+            Kind::InsidePod => gone!(inside_pods, inside_pod_changed),
             Kind::Child => {
                 let old = child
                     .and_then(|c| self.children.get_mut(&c))

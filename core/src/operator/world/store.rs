@@ -9,8 +9,8 @@ use sluice_crds::{
 };
 
 use super::super::event::{
-    AttachmentFacts, ChildFacts, ChildKind, Key, Kind, LeaseFacts, NamespaceFacts, NodeFacts,
-    Object, PodFacts,
+    AttachmentFacts, ChildFacts, ChildKind, InsidePodFacts, Key, Kind, LeaseFacts, NamespaceFacts,
+    NodeFacts, Object, PodFacts,
 };
 use crate::identity::Uid;
 
@@ -124,6 +124,7 @@ fn cluster(name: &str) -> Key {
 facts! {
     LeaseFacts: o => o.key.clone();
     PodFacts: o => o.key.clone();
+    InsidePodFacts: o => o.key.clone();
     ChildFacts: o => o.key.clone();
     AttachmentFacts: o => o.key.clone();
     NodeFacts: o => cluster(&o.name);
@@ -209,6 +210,11 @@ impl<K: Ord + Clone, V: Ord> Index<K, V> {
         self.0.get(key).map_or(0, BTreeSet::len)
     }
 
+    /// Whether nobody refers to anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All references that somebody makes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.keys()
@@ -251,6 +257,7 @@ impl Object {
             Object::Namespace(o) => of(Kind::Namespace, o),
             Object::Attachment(o) => of(Kind::Attachment, o),
             Object::Child(o) => of(Kind::Child, o),
+            Object::InsidePod(o) => of(Kind::InsidePod, o),
         }
     }
 
@@ -273,6 +280,7 @@ impl Object {
             Object::Namespace(o) => o.version(),
             Object::Attachment(o) => o.version(),
             Object::Child(o) => o.version(),
+            Object::InsidePod(o) => o.version(),
         }
     }
 

@@ -45,7 +45,10 @@ impl Stage {
             .objects
             .iter()
             .filter(|((kind, _, _), _)| {
-                !matches!(kind, Kind::Namespace | Kind::Node | Kind::Attachment)
+                !matches!(
+                    kind,
+                    Kind::Namespace | Kind::Node | Kind::Attachment | Kind::InsidePod
+                )
             })
             .map(|(slot, o)| format!("{slot:?} {:?}", meta(o).map(|m| &m.finalizers)))
             .collect()

@@ -38,9 +38,12 @@ impl World {
     pub(in crate::operator::world) fn namespace_changed(
         &mut self,
         key: &Key,
-        _: Option<&NamespaceFacts>,
-        _: Option<&NamespaceFacts>,
+        old: Option<&NamespaceFacts>,
+        new: Option<&NamespaceFacts>,
     ) {
+        if old.map(|n| &n.labels) != new.map(|n| &n.labels) {
+            self.mark_selecting_in_namespaces();
+        }
         let eips: Vec<Key> = self
             .eips
             .in_namespace(&key.name)

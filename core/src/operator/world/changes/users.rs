@@ -111,6 +111,7 @@ impl World {
         new: Option<&FIP>,
     ) {
         let eip = |o: Option<&FIP>| o.map(|o| sibling(key, &o.spec.eip.name));
+        self.follow_target(key, old, new);
         self.rule_changed(Kind::FIP, key, eip(old).as_slice(), eip(new).as_slice());
     }
 
@@ -131,6 +132,7 @@ impl World {
         new: Option<&SNAT>,
     ) {
         let eips = |o: Option<&SNAT>| o.map(eips_of).unwrap_or_default();
+        self.follow_selection(key, old, new);
         self.rule_changed(Kind::SNAT, key, &eips(old), &eips(new));
     }
 }
