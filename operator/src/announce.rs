@@ -174,7 +174,7 @@ fn regarding(kind: Kind) -> (&'static str, &'static str) {
         Kind::GatewayInstance => (internal, "GatewayInstance"),
         Kind::AddressClaim => (internal, "AddressClaim"),
         Kind::Lease => ("coordination.k8s.io/v1", "Lease"),
-        Kind::Pod => ("v1", "Pod"),
+        Kind::Pod | Kind::InsidePod => ("v1", "Pod"),
         Kind::Node => ("v1", "Node"),
         Kind::Namespace => ("v1", "Namespace"),
         Kind::Attachment => ("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition"),

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use sluice_core::operator::Gauges;
 use sluice_core::operator::action::{Action, Outcome, StatusWrite, Target};
 use sluice_core::operator::event::{Event, Key, Kind, Millis};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::announce::Announcer;
 use crate::clock;
@@ -30,6 +30,10 @@ pub trait Decide: Send + 'static {
     -> Option<StatusWrite>;
     /// When to poll again although nothing happens.
     fn next_deadline(&self, now: Millis) -> Option<Millis>;
+    /// Whether any rule names or selects Pods, so that they must be watched.
+    fn wants_pods(&self) -> bool {
+        false
+    }
     /// Figures for the metrics.
     fn gauges(&self) -> Gauges {
         Gauges::default()
@@ -43,6 +47,8 @@ const IDLE: Duration = Duration::from_secs(30);
 pub struct Brain<D> {
     decide: Mutex<D>,
     wake: Notify,
+    /// Set once, for this leader's life: a watch that is begun goes on.
+    pods_wanted: watch::Sender<bool>,
     metrics: Arc<Metrics>,
 }
 
@@ -52,6 +58,7 @@ impl<D: Decide> Brain<D> {
         Self {
             decide: Mutex::new(decide),
             wake: Notify::new(),
+            pods_wanted: watch::Sender::new(false),
             metrics,
         }
     }
@@ -74,8 +81,20 @@ impl<D: Decide> Brain<D> {
         if let Some((target, outcome)) = done {
             decide.done(&target, &outcome, now);
         }
+        let wants_pods = decide.wants_pods();
         drop(decide);
+        if wants_pods {
+            self.pods_wanted
+                .send_if_modified(|wanted| !std::mem::replace(wanted, true));
+        }
         self.wake.notify_one();
+    }
+
+    /// Returns when any rule needs Pods to be watched.
+    pub async fn pods_wanted(&self) {
+        let mut wanted = self.pods_wanted.subscribe();
+        // The sender lives as long as this does.
+        let _ = wanted.wait_for(|wanted| *wanted).await;
     }
 
     /// See [`Decide::judge`].

@@ -13,6 +13,7 @@ use sluice_core::operator::event::{
 use sluice_crds::names;
 
 use crate::attachment;
+use crate::inside_pod;
 use crate::resource::Resource;
 
 #[cfg(test)]
@@ -77,6 +78,11 @@ pub fn object(resource: &Resource, mut value: Value) -> Result<Object, Unreadabl
         Kind::AddressClaim => Object::AddressClaim(typed(value)?),
         Kind::Lease => Object::Lease(lease(key, uid, typed(value)?)),
         Kind::Pod => Object::Pod(pod(key, uid, typed(value)?)),
+        Kind::InsidePod => {
+            let pod: Pod = typed(value)?;
+            let terminated = terminated(&pod);
+            Object::InsidePod(inside_pod::facts(key, uid, pod, terminated))
+        }
         Kind::Node => Object::Node(node(uid, typed(value)?)),
         Kind::Namespace => Object::Namespace(namespace(uid, typed(value)?)),
         Kind::Attachment => Object::Attachment(attachment::facts(key, uid, &value)),
@@ -151,10 +157,16 @@ fn micro<T: serde::Serialize>(time: &T) -> String {
     }
 }
 
-fn pod(key: Key, uid: Uid, pod: Pod) -> PodFacts {
-    let gateway_uid = gateway_uid(&pod.metadata);
-    let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
-    let status = pod.status.unwrap_or_default();
+/// Whether the kubelet has reported every container of a Pod terminated (and
+/// there is at least one status), or the Pod was never placed on a node.
+fn terminated(pod: &Pod) -> bool {
+    let placed = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+    if placed.is_none_or(String::is_empty) {
+        return true;
+    }
+    let Some(status) = &pod.status else {
+        return false;
+    };
     let containers: Vec<_> = [
         &status.container_statuses,
         &status.init_container_statuses,
@@ -175,13 +187,15 @@ fn pod(key: Key, uid: Uid, pod: Pod) -> PodFacts {
     let refused = status.phase.as_deref() == Some("Failed")
         && status.reason.as_ref().is_some_and(|why| !why.is_empty())
         && containers.is_empty();
-    let containers_terminated = node.is_empty()
-        || refused
-        || status
-            .container_statuses
-            .as_ref()
-            .is_some_and(|all| !all.is_empty())
-            && containers.iter().all(|c| ended(c));
+    let mains = status.container_statuses.as_ref();
+    refused || mains.is_some_and(|all| !all.is_empty()) && containers.iter().all(|c| ended(c))
+}
+
+fn pod(key: Key, uid: Uid, pod: Pod) -> PodFacts {
+    let gateway_uid = gateway_uid(&pod.metadata);
+    let containers_terminated = terminated(&pod);
+    let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+    let status = pod.status.unwrap_or_default();
     let ready = status
         .conditions
         .iter()

@@ -34,6 +34,10 @@ impl Decide for Operator {
         Operator::next_deadline(self, now)
     }
 
+    fn wants_pods(&self) -> bool {
+        Operator::wants_pods(self)
+    }
+
     fn gauges(&self) -> Gauges {
         Operator::gauges(self)
     }

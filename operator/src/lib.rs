@@ -15,6 +15,7 @@ pub mod clock;
 pub mod convert;
 mod decide;
 pub mod execute;
+mod inside_pod;
 pub mod leader;
 pub mod metrics;
 pub mod options;

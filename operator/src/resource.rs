@@ -78,6 +78,7 @@ impl Resource {
             Kind::AddressClaim => cluster(plain(kind, INTERNAL, "addressclaims")),
             Kind::Lease => labelled(plain(kind, "/apis/coordination.k8s.io/v1", "leases")),
             Kind::Pod => labelled(plain(kind, CORE, "pods")),
+            Kind::InsidePod => plain(kind, CORE, "pods"),
             Kind::Node => cluster(plain(kind, CORE, "nodes")),
             Kind::Namespace => cluster(plain(kind, CORE, "namespaces")),
             Kind::Attachment => Resource {

@@ -134,7 +134,12 @@ async fn life<D: Decide>(
             settings.clone(),
             metrics.clone(),
         );
+        let waiting = brain.clone();
         parts.spawn(async move {
+            if kind == Kind::InsidePod {
+                waiting.pods_wanted().await;
+                tracing::info!("a rule names or selects pods: watching all pods");
+            }
             watcher.run().await;
             "a watch"
         });
