@@ -7,6 +7,9 @@ use super::server::{Slot, conditions};
 use super::stage::Stage;
 use crate::operator::event::{Event, InsidePodFacts, Key, Kind, Object};
 
+/// How a Pod goes.
+type Go = fn(&mut Stage);
+
 const LAN: [&str; 2] = ["10.244.0.5", "fd00:10:244::5"];
 
 fn slot(name: &str) -> Slot {
@@ -205,7 +208,7 @@ fn at_most_two_status_writes_from_creation_to_ready_of_what_waits_for_a_pod() {
 
 #[test]
 fn a_pod_that_goes_takes_its_rules_at_once_and_leaves_the_eip_alone() {
-    let gone: [(&str, fn(&mut Stage)); 3] = [
+    let gone: [(&str, Go); 3] = [
         ("PodNotFound", |stage| {
             assert!(stage.server.delete(&slot("web")));
             assert!(stage.server.delete(&slot("job")));
