@@ -21,6 +21,7 @@ mod lifecycle;
 mod moves;
 mod objects;
 mod operator;
+mod pods;
 mod proof;
 mod proxy;
 mod quickstart;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::stage::Stage;
 use crate::{Arguments, cleanup, evidence, restore};
 use crate::{
-    chaos, dnat, foreign, inside, killed, leaks, lifecycle, moves, proof, quickstart, race,
+    chaos, dnat, foreign, inside, killed, leaks, lifecycle, moves, pods, proof, quickstart, race,
     refused, scale, uplinks,
 };
 
@@ -31,12 +31,13 @@ pub struct Scenario {
 /// Set by Ctrl-C: the running scenario's next wait fails, and no other starts.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-const GROUPS: [&[Scenario]; 14] = [
+const GROUPS: [&[Scenario]; 15] = [
     proof::SCENARIOS,
     quickstart::SCENARIOS,
     inside::SCENARIOS,
     race::SCENARIOS,
     lifecycle::SCENARIOS,
+    pods::SCENARIOS,
     uplinks::SCENARIOS,
     moves::SCENARIOS,
     refused::SCENARIOS,
