@@ -223,10 +223,11 @@ fn refused(stage: &mut Stage) -> Outcome {
     // Nobody else is the worse for it.
     let both = stage.addresses(NS, "web")?;
     let wide = stage.addresses(NS, "wide")?;
-    for (n, source) in [OUTSIDE.0, OUTSIDE.1].into_iter().enumerate() {
-        stage.expect_http(&client, &both[n], 8080, "web", source)?;
-        stage.expect_http(&client, &wide[n], 8079, "web", source)?;
-        stage.expect_no_http(&client, &both[n], 80)?;
+    let sources = [OUTSIDE.0, OUTSIDE.1];
+    for ((both, wide), source) in both.iter().zip(&wide).zip(sources) {
+        stage.expect_http(&client, both, 8080, "web", source)?;
+        stage.expect_http(&client, wide, 8079, "web", source)?;
+        stage.expect_no_http(&client, both, 80)?;
     }
 
     stage.delete("DNAT", NS, "wide")?;
