@@ -17,6 +17,9 @@ const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 /// as fit into an annotation.
 const ATTACHED_MAX: usize = 64;
 
+/// Characters of an error that are kept.
+const ERROR_MAX: usize = 160;
+
 /// One entry of the annotation: NetworkStatus of the Network Plumbing Working
 /// Group's specification, section 4.1.2.
 #[derive(Deserialize)]
@@ -36,7 +39,11 @@ pub fn facts(key: Key, uid: Uid, pod: Pod, terminated: bool) -> InsidePodFacts {
     let (attached, unreadable) = match annotations.get(NETWORK_STATUS).map(|text| attached(text)) {
         None => (Vec::new(), None),
         Some(Ok(attached)) => (attached, None),
-        Some(Err(error)) => (Vec::new(), Some(error.to_string())),
+        // It may repeat what it cannot read.
+        Some(Err(error)) => (
+            Vec::new(),
+            Some(error.to_string().chars().take(ERROR_MAX).collect()),
+        ),
     };
     let labels = pod.metadata.labels.unwrap_or_default();
     InsidePodFacts {

@@ -87,6 +87,12 @@ fn an_annotation_that_cannot_be_read_is_said_to_be_so() {
 }
 
 #[test]
+fn a_hostile_annotation_makes_no_long_error() {
+    let pod = annotated(&format!(r#"[{{"ips": "{}"}}]"#, "x".repeat(200_000)));
+    assert!(pod.unreadable.unwrap().len() < 1_000);
+}
+
+#[test]
 fn a_hostile_annotation_keeps_few_attachments() {
     let many: Vec<Value> = (0..5_000)
         .map(|n| json!({"name": format!("net/a{n}"), "ips": ["10.244.0.5"]}))

@@ -100,6 +100,7 @@ fn pods_that_no_rule_names_cause_no_decision_and_no_write() {
         let touched = Event::Apply(Box::new(Object::InsidePod(web)));
         stage.operator.apply(touched, stage.now);
         assert!(stage.operator.world.dirty.is_empty(), "{n}");
+        assert!(stage.operator.world.left.is_empty(), "{n}");
         assert_eq!(stage.operator.poll(stage.now), vec![]);
         churned += 5;
     }

@@ -162,6 +162,11 @@ impl World {
     }
 
     fn leave(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key, uid: Uid) {
+        // Nobody remembers anything of those, and a cluster's Pods go by the
+        // thousand while a standby, which decides nothing, takes them in.
+        if kind == Kind::InsidePod {
+            return;
+        }
         self.forget_doubt(kind, key);
         self.left.push(Left {
             kind,
