@@ -34,26 +34,42 @@ pub const SCENARIOS: &[Scenario] = &[
         full: false,
         run: one_down,
     },
+    Scenario {
+        name: "an_uplink_that_is_added_replaces_the_pod_and_serves",
+        secs: 120,
+        full: false,
+        run: added,
+    },
 ];
 
 /// The router's interfaces on the first and the second outside segment.
 const SEGMENTS: [&str; 2] = ["eth0", "eth2"];
 
-/// The usual gateway with a second uplink, and `a` and `b` on one uplink each.
-fn two_uplinks(stage: &Stage) -> Outcome {
+/// The pool of the second outside segment.
+fn second_pool() -> Value {
     let mut second = pool("second");
     second["spec"]["network"] = json!("second");
     second["spec"]["subnets"] = json!([
         {"cidr": "10.155.40.0/24", "gateway": "10.155.40.1", "ranges": ["10.155.40.200-10.155.40.250"]},
         {"cidr": "2001:db8:3::/64", "gateway": "2001:db8:3::1", "ranges": ["2001:db8:3::e:0/112"]},
     ]);
+    second
+}
+
+/// The usual gateway with a second uplink.
+fn with_second_uplink() -> Value {
     let mut both = gateway(GATEWAY.0, GATEWAY.1, "external");
     if let Some(uplinks) = both["spec"]["uplinks"].as_array_mut() {
         uplinks.push(json!({
             "name": "second", "pools": ["second"], "networkAttachment": "net/external2", "interface": "eth2",
         }));
     }
-    stage.create_all(&[pool("external"), second, both])?;
+    both
+}
+
+/// A gateway with two uplinks, and `a` and `b` on one each.
+fn two_uplinks(stage: &Stage) -> Outcome {
+    stage.create_all(&[pool("external"), second_pool(), with_second_uplink()])?;
     stage.create_all(&[
         placed("a", "external", ["10.155.30.211", "2001:db8:1::e:11"]),
         placed("b", "second", ["10.155.40.211", "2001:db8:3::e:11"]),
@@ -263,6 +279,33 @@ fn one_down(stage: &mut Stage) -> Outcome {
     for (client, eip) in [FAR.0, FAR.1].into_iter().zip(&both) {
         stage.expect_http(&tenant_host(web2.0), client, 80, "client2", eip)?;
         stage.expect_http(&outside("client2"), eip, 80, web2.0, client)?;
+    }
+    Ok(())
+}
+
+fn added(stage: &mut Stage) -> Outcome {
+    stage.with_gateway()?;
+    stage.with_pairs(1)?;
+    stage.create(&second_pool())?;
+    let (before, (pod, _)) = (stage.holder(), stage.gateway_pod()?);
+    stage.fault(Harm::Holder, "the pod is replaced");
+    let uplinks = with_second_uplink()["spec"]["uplinks"].clone();
+    let patch = json!({"spec": {"uplinks": uplinks}});
+    stage.patch("NATGateway", GATEWAY.0, GATEWAY.1, &patch)?;
+    stage.wait_recovered(&before, 60.0)?;
+    let (now, _) = stage.gateway_pod()?;
+    demand(now != pod, || format!("the pod is {pod} still"))?;
+    let (server, ips) = TENANTS[1];
+    stage.create_all(&[
+        placed("b", "second", ["10.155.40.211", "2001:db8:3::e:11"]),
+        fip(NS, "b", "b", ips),
+    ])?;
+    stage.wait_seen("FIP", NS, "b")?;
+    stage.wait_all_ready(20.0)?;
+    let arrivals = Arrivals::count(stage)?;
+    for (eip, client) in stage.addresses(NS, "b")?.iter().zip([FAR.0, FAR.1]) {
+        stage.expect_http(&outside("client2"), eip, 80, server, client)?;
+        arrivals.only_by(eip, SEGMENTS[1])?;
     }
     Ok(())
 }

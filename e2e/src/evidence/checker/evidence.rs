@@ -78,10 +78,23 @@ fn rule(
     eips: &BTreeMap<(String, String), Vec<&Version<'_>>>,
     since: u64,
 ) -> Option<String> {
-    let name = match life.kind.as_str() {
-        "SNAT" => str_at(version.object, "/spec/eips/0/name"),
-        _ => str_at(version.object, "/spec/eip/name"),
+    let names: Vec<&str> = match version.object.pointer("/spec/eips") {
+        Some(Value::Array(all)) => all.iter().map(|eip| str_at(eip, "/name")).collect(),
+        _ => vec![str_at(version.object, "/spec/eip/name")],
     };
+    // A rule of several EIPs rests on each of them.
+    names
+        .into_iter()
+        .find_map(|name| rule_on(timeline, life, version, (eips, name), since))
+}
+
+fn rule_on(
+    timeline: &Timeline<'_>,
+    life: &Life,
+    version: &Version<'_>,
+    (eips, name): (&BTreeMap<(String, String), Vec<&Version<'_>>>, &str),
+    since: u64,
+) -> Option<String> {
     let key = (life.namespace.clone(), name.to_owned());
     let found = eips.get(&key).and_then(|all| {
         let before = all.iter().rfind(|eip| eip.rv < version.rv && !eip.gone);
