@@ -257,12 +257,13 @@ fn sctp_is_forwarded_there_and_back() {
 #[test]
 fn new_connections_are_shared_by_weight() {
     for families in STACKS {
-        let (net, gateway) = start(families, &[80]);
+        let (net, gateway) = start(families, &[80, 1050]);
         apply(
             &gateway,
             1,
             families,
             &[
+                "dnat d2 1 EIP udp 1000-1099 A=3,B,C=0 1000-1099",
                 "dnat d1 1 EIP tcp 8080 A=3,B,C=0 80",
                 "dnat d1 1 EIP udp 8080 A=3,B,C=0 80",
             ],
@@ -273,10 +274,14 @@ fn new_connections_are_shared_by_weight() {
             let by_udp = spread(&net.client, 400, || {
                 Some(udp(&net.client, family.client, to))
             });
-            for seen in [by_tcp, by_udp] {
+            let to = at(family.eip, 1050);
+            let in_range = spread(&net.client, 400, || {
+                Some(udp(&net.client, family.client, to))
+            });
+            for (seen, port) in [(by_tcp, 80), (by_udp, 80), (in_range, 1050)] {
                 // 300 and 100 are expected, with a standard deviation of 9.
                 let [a, b, c] = [family.a, family.b, family.c]
-                    .map(|host| seen.get(&at(host, 80)).copied().unwrap_or(0));
+                    .map(|host| seen.get(&at(host, port)).copied().unwrap_or(0));
                 assert!((240..=360).contains(&a), "{seen:?}");
                 assert_eq!((a + b, c), (400, 0), "{seen:?}");
             }
@@ -484,21 +489,27 @@ fn a_full_gateway_takes_its_elements_and_no_more() {
         format!("addr e1 1 {} external", V6.eip),
         format!("addr e2 1 {} external", V6.second),
     ];
-    // Half of what a gateway takes as ranges over two targets, half as shifted ports.
-    let ranges = 512_u16;
-    for n in 0..ranges {
-        let (first, last) = (1000 + 2 * n, 1001 + 2 * n);
+    // 512 ranges over two targets, 504 ports over as many, and the rest as shifted ports.
+    for n in 0..512_u16 {
+        let (first, last) = (1000 + 65 * n, 1064 + 65 * n);
         lines.push(format!(
             "dnat d{n} 1 {} tcp {first}-{last} {},{} {first}-{last}",
             V6.eip, V6.a, V6.b
         ));
     }
+    for n in 0..504_u16 {
+        let port = 40_000 + n;
+        lines.push(format!(
+            "dnat p{n} 1 {} tcp {port} {},{} {port}",
+            V6.eip, V6.a, V6.b
+        ));
+    }
     lines.push(format!(
-        "dnat s1 1 {} tcp 1-32768 {} 2-32769",
+        "dnat s1 1 {} tcp 1-32256 {} 2-32257",
         V6.second, V6.a
     ));
     lines.push(format!("dnat s2 1 {} udp 1-2 {} 2-3", V6.second, V6.a));
-    lines.push(format!("dnat s3 1 {} udp 7 {} 7", V6.second, V6.a));
+    lines.push(format!("dnat s3 1 {} udp 7 {} 8", V6.second, V6.a));
     let all: Vec<&str> = lines.iter().map(String::as_str).collect();
     let began = std::time::Instant::now();
     let applied = gateway.apply(1, &all, true);

@@ -31,7 +31,7 @@ impl Form {
     pub fn of(ports: Ports, inside_ports: Ports, targets: &Targets) -> Self {
         let longest_exact = match targets.single() {
             Some(_) => RANGE_PORTS - 1,
-            // A range over several targets is as many elements as one port.
+            // A range over several targets is an element for each of them.
             None => 1,
         };
         if ports != inside_ports {
@@ -47,21 +47,24 @@ impl Form {
 }
 
 /// How many elements the targets need, for each port or range.
-fn each(targets: &Targets) -> u32 {
-    match targets.single() {
-        Some(_) => 1,
-        None => targets.drained().fold(SLOTS, |n, _| n + 1),
+fn each(form: Form, targets: &Targets) -> u32 {
+    let drained = targets.drained().fold(0, |n, _| n + 1);
+    match (form, targets.single()) {
+        (_, Some(_)) => 1,
+        (Form::Range, None) => targets.addresses().fold(0, |n, _| n + 1),
+        (Form::All | Form::Exact, None) => SLOTS + drained,
     }
 }
 
 /// How many elements of [`EXPANDED_MAX`] a DNAT takes: 0 where one element is enough.
 #[must_use]
 pub fn expanded(ports: Ports, inside_ports: Ports, targets: &Targets) -> u32 {
-    let rows = match Form::of(ports, inside_ports, targets) {
+    let form = Form::of(ports, inside_ports, targets);
+    let rows = match form {
         Form::All | Form::Range => 1,
         Form::Exact => ports.count(),
     };
-    match rows * each(targets) {
+    match rows * each(form, targets) {
         1 => 0,
         elements => elements,
     }

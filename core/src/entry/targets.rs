@@ -102,6 +102,20 @@ impl Targets {
         slots
     }
 
+    /// The same shares as one block of slots each, first and last, in the order of the
+    /// addresses. For maps that hold ranges of slots: a block is one element there, so that
+    /// it does not matter how many slots a change moves.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<(u32, u32, IpAddr)> {
+        let mut first = 0;
+        let block = |(address, share): (IpAddr, u32)| {
+            let block = (first, first + share - 1, address);
+            first += share;
+            block
+        };
+        self.shares().into_iter().map(block).collect()
+    }
+
     /// How many slots each target with a weight has: as near to its share as whole slots
     /// allow, and one at least.
     fn shares(&self) -> BTreeMap<IpAddr, u32> {

@@ -124,6 +124,12 @@ proptest! {
             return Ok(());
         };
         let counts = counts(&targets);
+        let mut next = 0;
+        for (first, last, address) in targets.blocks() {
+            prop_assert_eq!((first, last + 1 - first), (next, counts[&address]));
+            next = last + 1;
+        }
+        prop_assert_eq!(next, SLOTS);
         prop_assert_eq!(targets.slots().len(), SLOTS as usize);
         let total: u32 = list.iter().map(|(_, w)| u32::from(*w)).sum();
         for (address, weight) in list {

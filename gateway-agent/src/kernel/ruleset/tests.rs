@@ -118,6 +118,24 @@ fn only_ranges_that_shift_or_are_short_become_exact_elements() {
 }
 
 #[test]
+fn what_targets_share_is_as_many_elements_as_it_costs() {
+    let dnats = [
+        "dnat a 1 192.0.2.1 tcp 80 10.244.0.5,10.244.0.6=0,10.244.0.7 80",
+        "dnat b 1 192.0.2.1 sctp 100-101 10.244.0.5,10.244.0.6 200-201",
+        "dnat c 1 192.0.2.1 udp 1000-1001 10.244.0.5=2,10.244.0.6=0,10.244.0.7 1000-1001",
+        "dnat d 1 192.0.2.1 udp 2000-2001 10.244.0.5 2000-2001",
+        "dnat e 1 192.0.2.2 tcp * 10.244.0.5,10.244.0.6 *",
+    ];
+    let addresses = ["addr e 1 192.0.2.1 one", "addr e 1 192.0.2.2 one"];
+    let built = built(&[addresses.as_slice(), dnats.as_slice()].concat(), true);
+    assert_eq!(built.rejected, BTreeMap::new());
+    let cost = dnats.map(|line| line.parse::<Entry>().unwrap().body.expanded());
+    assert_eq!(cost, [65, 128, 3, 2, 64]);
+    let maps = ["share4", "sharerange4", "dnat4", "shareany4"];
+    assert_eq!(maps.map(|map| count(&built, map)), [65 + 128, 3, 2, 64]);
+}
+
+#[test]
 fn several_eips_of_one_source_share_its_slots() {
     let built = built(
         &[

@@ -14,7 +14,7 @@ use super::super::ruleset::{LAN_MARK, build};
 use super::super::settings::Uplink;
 use super::*;
 
-const RULES: [&str; 22] = [
+const RULES: [&str; 26] = [
     "addr e1 1 192.0.2.1 one",
     "addr e2 1 192.0.2.2 one",
     "addr e3 1 192.0.2.3 one",
@@ -32,6 +32,10 @@ const RULES: [&str; 22] = [
     "dnat d3 1 192.0.2.2 udp 2000 10.244.0.7 2000",
     "dnat d4 1 192.0.2.3 udp * 10.244.0.8 *",
     "dnat d5 1 2001:db8::2 tcp 443 fd00::6 8443",
+    "dnat d6 1 192.0.2.3 tcp 80 10.244.0.6=2,10.244.0.7,10.244.0.8=0 8080",
+    "dnat d7 1 192.0.2.3 sctp 1000-1999 10.244.0.6,10.244.0.7 1000-1999",
+    "dnat d8 1 192.0.2.2 sctp * 10.244.0.6,10.244.0.7 *",
+    "dnat d9 1 2001:db8::2 udp 53 fd00::6,fd00::7=0 53",
     "snat s1 1 10.244.0.0/16 192.0.2.3",
     "snat s2 1 10.244.9.0/24 192.0.2.4",
     "snat s2 1 10.244.9.0/24 192.0.2.5",
@@ -118,6 +122,7 @@ fn flow(text: &str) -> Flow {
             dst: dst.ip(),
             proto: match proto {
                 "tcp" => 6,
+                "sctp" => 132,
                 "udp" => 17,
                 other => panic!("{other}"),
             },
@@ -156,6 +161,13 @@ outside udp 9.9.9.9:50>192.0.2.2:1000 10.244.0.6:1000>9.9.9.9:50  # first port o
 outside udp 9.9.9.9:50>192.0.2.2:1200 10.244.0.6:1200>9.9.9.9:50  # last port of a range
 outside udp 9.9.9.9:50>192.0.2.2:2000 10.244.0.7:2000>9.9.9.9:50  # port beside a range
 outside udp 9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50  # all ports
+outside tcp 9.9.9.9:50>192.0.2.3:80 10.244.0.6:8080>9.9.9.9:50  # one of several targets
+outside tcp 9.9.9.9:50>192.0.2.3:80 10.244.0.7:8080>9.9.9.9:50  # the other one
+outside tcp 9.9.9.9:50>192.0.2.3:80 10.244.0.8:8080>9.9.9.9:50  # a drained one
+outside sctp 9.9.9.9:50>192.0.2.3:1999 10.244.0.7:1999>9.9.9.9:50  # a range of several
+outside sctp 9.9.9.9:50>192.0.2.2:7 10.244.0.6:7>9.9.9.9:50  # all ports of several
+outside udp [2001::9]:50>[2001:db8::2]:53 [fd00::7]:53>[2001::9]:50  # a drained one, IPv6
+hairpin tcp 10.244.0.6:50>192.0.2.3:80 10.244.0.7:8080>10.244.0.254:50  # hairpin to one of several
 inside tcp 10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50  # FIP out
 inside tcp 10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:1024  # FIP out, port changed
 inside ping 10.244.0.5>9.9.9.9 9.9.9.9>192.0.2.1  # ping out by FIP
@@ -192,6 +204,10 @@ outside udp 9.9.9.9:50>192.0.2.2:999 10.244.0.6:999>9.9.9.9:50  # below a range
 outside udp 9.9.9.9:50>192.0.2.2:1201 10.244.0.6:1201>9.9.9.9:50  # above a range
 outside udp 9.9.9.9:50>192.0.2.2:1100 10.244.0.7:1100>9.9.9.9:50  # range to another target
 outside tcp 9.9.9.9:50>192.0.2.3:5 10.244.0.8:5>9.9.9.9:50  # all ports of another protocol
+outside tcp 9.9.9.9:50>192.0.2.3:80 10.244.0.9:8080>9.9.9.9:50  # none of several targets
+outside tcp 9.9.9.9:50>192.0.2.3:80 10.244.0.7:80>9.9.9.9:50  # one of several, another port
+outside sctp 9.9.9.9:50>192.0.2.3:2000 10.244.0.7:2000>9.9.9.9:50  # above a range of several
+outside udp [2001::9]:50>[2001:db8::2]:53 [fd00::8]:53>[2001::9]:50  # none of several, IPv6
 inside tcp 10.244.0.5:50>9.9.9.9:80 9.9.9.9:80>192.0.2.3:50  # SNAT from before the FIP
 inside tcp 10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.1:50  # FIP out removed
 inside tcp 10.244.0.6:50>9.9.9.9:80 9.9.9.9:80>192.0.2.99:50  # SNAT by a removed EIP
@@ -265,6 +281,22 @@ fn whatever_a_change_makes_a_stray_its_flush_names() {
         (
             "dnat d4 1 192.0.2.3 udp * 10.244.0.8 *",
             "dnat d4 2 192.0.2.3 udp 5 10.244.0.9 5",
+        ),
+        (
+            "dnat d6 1 192.0.2.3 tcp 80 10.244.0.6=2,10.244.0.7,10.244.0.8=0 8080",
+            "dnat d6 2 192.0.2.3 tcp 80 10.244.0.6,10.244.0.9 8080",
+        ),
+        (
+            "dnat d6 1 192.0.2.3 tcp 80 10.244.0.6=2,10.244.0.7,10.244.0.8=0 8080",
+            "dnat d6 2 192.0.2.3 tcp 80-81 10.244.0.7 8080-8081",
+        ),
+        (
+            "dnat d7 1 192.0.2.3 sctp 1000-1999 10.244.0.6,10.244.0.7 1000-1999",
+            "dnat d7 2 192.0.2.3 sctp 1500-1999 10.244.0.6 1500-1999",
+        ),
+        (
+            "dnat d8 1 192.0.2.2 sctp * 10.244.0.6,10.244.0.7 *",
+            "dnat d8 2 192.0.2.2 sctp 7 10.244.0.7 7",
         ),
         (
             "snat s1 1 10.244.0.0/16 192.0.2.3",

@@ -101,8 +101,16 @@ impl Work<'_> {
             return self.element(place, ports, None, (inside, inside_port));
         }
         let drained = (SLOTS..).zip(place.targets.drained());
-        for (slot, inside) in place.targets.slots().into_iter().chain(drained) {
-            self.element(place, ports, Some(slot), (inside, inside_port))?;
+        let drained = drained.map(|(slot, inside)| (slot, slot, inside));
+        let live = if place.form == Form::Range {
+            // The kernel takes long to put many elements into a map of ranges.
+            place.targets.blocks()
+        } else {
+            let slots = place.targets.slots().into_iter();
+            slots.map(|(slot, inside)| (slot, slot, inside)).collect()
+        };
+        for (first, last, inside) in live.into_iter().chain(drained) {
+            self.element(place, ports, Some((first, last)), (inside, inside_port))?;
         }
         Ok(())
     }
@@ -111,10 +119,10 @@ impl Work<'_> {
         &mut self,
         place: &Place<'_>,
         ports: Ports,
-        slot: Option<u32>,
+        slots: Option<(u32, u32)>,
         (inside, inside_port): (IpAddr, Option<u16>),
     ) -> Result<(), Option<Origin>> {
-        let key = |port: u16| {
+        let key = |port: u16, slot: Option<u32>| {
             let port = (place.form != Form::All).then(|| Value::port(port));
             let parts = [Some(place.at.clone()), port, slot.map(Value::u32)];
             Value::concat(parts.into_iter().flatten())
@@ -124,14 +132,18 @@ impl Work<'_> {
             None => inside.into(),
         };
         let element = match place.form {
-            Form::All | Form::Exact => Element::map(key(ports.first()), value),
+            Form::All | Form::Exact => {
+                Element::map(key(ports.first(), slots.map(|(first, _)| first)), value)
+            }
             Form::Range => {
                 let data = Some(Data::Value(value));
-                Element::concat_range(key(ports.first()), key(ports.last()), data)
+                let first = key(ports.first(), slots.map(|(first, _)| first));
+                let last = key(ports.last(), slots.map(|(_, last)| last));
+                Element::concat_range(first, last, data)
             }
         };
         self.inet
-            .declare(forward_set(place.ip, place.form, slot.is_some()))
+            .declare(forward_set(place.ip, place.form, slots.is_some()))
             .put(element, Some(place.origin))
     }
 }
