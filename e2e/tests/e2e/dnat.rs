@@ -224,10 +224,10 @@ fn refused(stage: &mut Stage) -> Outcome {
     let both = stage.addresses(NS, "web")?;
     let wide = stage.addresses(NS, "wide")?;
     let sources = [OUTSIDE.0, OUTSIDE.1];
-    for ((both, wide), source) in both.iter().zip(&wide).zip(sources) {
-        stage.expect_http(&client, both, 8080, "web", source)?;
+    for ((address, wide), source) in both.iter().zip(&wide).zip(sources) {
+        stage.expect_http(&client, address, 8080, "web", source)?;
         stage.expect_http(&client, wide, 8079, "web", source)?;
-        stage.expect_no_http(&client, both, 80)?;
+        stage.expect_no_http(&client, address, 80)?;
     }
 
     stage.delete("DNAT", NS, "wide")?;
@@ -235,7 +235,7 @@ fn refused(stage: &mut Stage) -> Outcome {
     stage.delete("DNAT", NS, "large")?;
     stage.delete("DNAT", NS, "old")?;
     stage.wait_ready(&[young], 20.0)?;
-    for (address, source) in both.iter().zip([OUTSIDE.0, OUTSIDE.1]) {
+    for (address, source) in both.iter().zip(sources) {
         for port in [80, 8000] {
             stage.expect_http(&client, address, port, "web2", source)?;
         }
