@@ -161,7 +161,8 @@ fn port() -> BoxedStrategy<String> {
     prop_oneof![
         2 => (0_u32..70_000, -5_i32..5).prop_map(|(a, step)| format!("{a}-{}", a.saturating_add_signed(step))),
         1 => (0_u32..70_000).prop_map(|port| port.to_string()),
-        1 => "[0-9+ -]{0,8}",
+        1 => "[0-9+* -]{0,8}",
+        1 => Just("*".to_owned()),
     ]
     .boxed()
 }

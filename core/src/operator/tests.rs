@@ -15,6 +15,7 @@ mod plain;
 mod pods;
 mod pools;
 mod reboot;
+mod room;
 mod scenarios;
 mod server;
 mod shared;
