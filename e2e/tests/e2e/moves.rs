@@ -106,7 +106,7 @@ impl Drop for Way<'_> {
 }
 
 /// Every answer to ARP and neighbour solicitations that the client hears, while
-/// it forgets its neighbours ten times a second and so asks all the time.
+/// it forgets its neighbours five times a second and so asks all the time.
 struct Answers {
     asking: Child,
     listening: Child,
@@ -117,7 +117,8 @@ impl Answers {
     fn listen(stage: &Stage, addresses: &[String; 2]) -> Outcome<Self> {
         let [four, six] = addresses;
         let script = format!(
-            "while sleep 0.1; do ip neigh flush dev eth0 to {four}; ip -6 neigh flush dev eth0 to {six}; done"
+            // What is being asked for is left alone: packets wait for it.
+            "while sleep 0.2; do ip neigh flush to {four} dev eth0 nud reachable; ip -6 neigh flush to {six} dev eth0 nud reachable; done"
         );
         let asking = spawn(stage, Command::new("sh").args(["-c", &script]), false)?;
         let mut tcpdump = Command::new("tcpdump");

@@ -96,14 +96,14 @@ impl<'a> Arrivals<'a> {
         arrivals.nft("add table inet arrivals")?;
         for (family, kind) in [("ip", "ipv4_addr"), ("ip6", "ipv6_addr")] {
             arrivals.nft(&format!(
-                "add set inet arrivals {family} {{ type ifname . {kind} ; flags dynamic ; size 65535 ; }}"
+                "add set inet arrivals seen_{family} {{ type ifname . {kind} ; flags dynamic ; size 65535 ; }}"
             ))?;
         }
         arrivals
             .nft("add chain inet arrivals packets { type filter hook forward priority 0 ; }")?;
         for family in ["ip", "ip6"] {
             arrivals.nft(&format!(
-                "add rule inet arrivals packets update @{family} {{ iifname . {family} saddr }}"
+                "add rule inet arrivals packets update @seen_{family} {{ iifname . {family} saddr }}"
             ))?;
         }
         Ok(arrivals)
@@ -124,7 +124,7 @@ impl<'a> Arrivals<'a> {
     /// Demands that all of an address came by this interface, and that some did.
     fn only_by(&self, address: &str, interface: &str) -> Outcome {
         let family = if address.contains(':') { "ip6" } else { "ip" };
-        let list = self.nft(&format!("list set inet arrivals {family}"))?;
+        let list = self.nft(&format!("list set inet arrivals seen_{family}"))?;
         let flat = list.replace(['\n', '\t'], " ");
         let by: Vec<String> = flat
             .split(['{', ',', '}'])

@@ -19,10 +19,18 @@ pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
         // A report from before the object was found broken proves nothing after.
         let mut since = 0;
         let mut before: Option<&Version<'_>> = None;
+        // A True of an older spec speaks of the gateway which that named.
+        let mut spoken: Option<&Version<'_>> = None;
         for version in versions {
+            let newest = version.object.pointer("/metadata/generation");
+            let current = newest.and_then(Value::as_i64) == Some(observed_generation(version));
+            if current || spoken.is_none() {
+                spoken = Some(version);
+            }
             if version.is_ready() {
+                let lease = spoken.unwrap_or(version).lease();
                 let wrong = match life.kind.as_str() {
-                    "EIP" => eip(timeline, version, since),
+                    "EIP" => eip(timeline, version, &lease, since),
                     _ => rule(timeline, &life, version, &eips, since),
                 };
                 out.extend(wrong.map(|text| Violation {
@@ -48,7 +56,12 @@ pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
     }
 }
 
-fn eip(timeline: &Timeline<'_>, version: &Version<'_>, since: u64) -> Option<String> {
+fn eip(
+    timeline: &Timeline<'_>,
+    version: &Version<'_>,
+    lease: &(String, String),
+    since: u64,
+) -> Option<String> {
     let Some(pair) = version.pair() else {
         return Some("it names no holder".to_owned());
     };
@@ -56,9 +69,8 @@ fn eip(timeline: &Timeline<'_>, version: &Version<'_>, since: u64) -> Option<Str
     if addresses.is_empty() {
         return Some("it has no address".to_owned());
     }
-    let lease = version.lease();
     let held = timeline.holdings.iter().any(|holding| {
-        holding.rv < version.rv && holding.key == lease && holding.pair.as_ref() == Some(&pair)
+        holding.rv < version.rv && holding.key == *lease && holding.pair.as_ref() == Some(&pair)
     });
     if !held {
         return Some(format!(
