@@ -10,7 +10,7 @@ use crate::entry::cost::EXPANDED_MAX;
 use crate::operator::event::{Kind, Object};
 
 /// DNATs of TCP and UDP, each with ports of its own: 0, nothing, to 9, which are 9,000
-/// shifted ports of both protocols.
+/// shifted ports of both protocols and both families: 36,000 elements.
 fn wide(n: usize, thousands: u32) -> Object {
     let first = 10_000 * u32::try_from(n % 6).unwrap() + 1;
     let last = first + (1_000 * thousands).max(1) - 1;
@@ -20,7 +20,7 @@ fn wide(n: usize, thousands: u32) -> Object {
         "spec": {
             "eip": {"name": eip_of(n)}, "protocols": ["TCP", "UDP"],
             "ports": format!("{first}-{last}"), "targetPorts": format!("{}-{}", first + 1, last + 1),
-            "targets": [{"ips": ["10.244.0.9"]}],
+            "targets": [{"ips": ["10.244.0.9", "fd00:10:244::9"]}],
         },
     }))
     .unwrap();
@@ -43,7 +43,7 @@ fn fitting(stage: &Stage) -> Vec<(String, bool)> {
         .filter_map(|object| match object {
             Object::DNAT(dnat) => {
                 let ports = sluice_crds::user::Ports::from_field(&dnat.spec.ports)?.count();
-                let need = if ports == 1 { 0 } else { 2 * ports };
+                let need = if ports == 1 { 0 } else { 4 * ports };
                 let made = dnat.metadata.creation_timestamp.as_ref();
                 Some((made?.0.to_string(), dnat.metadata.name.clone()?, need))
             }
