@@ -54,9 +54,13 @@ fn two_gateways(stage: &Stage) -> Outcome<[String; 2]> {
     stage.addresses(NS, "web")
 }
 
-fn move_to(stage: &Stage, gateway: &str) -> Outcome {
-    // Nothing is promised from the change of the spec to the next True.
+/// Nothing is promised of the EIP's traffic until its next True.
+fn retire(stage: &Stage) {
     stage.retire(&[format!("EIP/{NS}/web"), format!("FIP/{NS}/web")]);
+}
+
+fn move_to(stage: &Stage, gateway: &str) -> Outcome {
+    retire(stage);
     let patch = json!({"spec": {"gateway": {"name": gateway}}});
     stage.patch("EIP", NS, "web", &patch)
 }
@@ -79,7 +83,7 @@ fn ready_at_another(stage: &Stage, before: &str, secs: f64) -> Outcome {
 }
 
 /// The server's way back to the client goes by the second gateway; as it was when
-/// this is dropped.
+/// this is dropped. It is there before the EIP's True, which promises answers.
 struct Way<'a>(&'a Stage);
 
 impl<'a> Way<'a> {
@@ -199,8 +203,11 @@ impl Drop for Answers {
 }
 
 /// Demands that first one MAC answered for each address, then another, never both.
-fn one_after_the_other(answers: &Answers, addresses: &[String; 2]) -> Outcome {
+fn one_after_the_other(stage: &Stage, answers: &Answers, addresses: &[String; 2]) -> Outcome {
     for address in addresses {
+        stage.wait(&format!("another answer for {address}"), 10.0, || {
+            answers.places(address).len() > 1
+        })?;
         let places = answers.places(address);
         demand(places.len() == 2, || {
             format!("{address} was answered for by {places:?}, wanted one MAC and then another")
@@ -215,8 +222,8 @@ fn moved(stage: &mut Stage) -> Outcome {
     let answers = Answers::listen(stage, &addresses)?;
     stage.pause(1.0);
     move_to(stage, SECOND.0)?;
-    ready_at_another(stage, &before, 20.0)?;
     let way = Way::by_second(stage)?;
+    ready_at_another(stage, &before, 20.0)?;
     let client = outside("client");
     for (address, source) in addresses.iter().zip([OUTSIDE.0, OUTSIDE.1]) {
         stage.expect_http(&client, address, 80, SERVER.0, source)?;
@@ -226,20 +233,20 @@ fn moved(stage: &mut Stage) -> Outcome {
     demand(stage.addresses(NS, "web")? == addresses, || {
         "the EIP lost its addresses on the way".to_owned()
     })?;
-    one_after_the_other(&answers, &addresses)?;
+    one_after_the_other(stage, &answers, &addresses)?;
     not_ready_between(stage, &before)?;
     // And back again.
     drop(answers);
     let now = holder_of(&stage.live("EIP", NS, "web").unwrap_or_default());
     let answers = Answers::listen(stage, &addresses)?;
     move_to(stage, GATEWAY.1)?;
-    ready_at_another(stage, &now, 20.0)?;
     drop(way);
+    ready_at_another(stage, &now, 20.0)?;
     for (address, source) in addresses.iter().zip([OUTSIDE.0, OUTSIDE.1]) {
         stage.expect_http(&client, address, 80, SERVER.0, source)?;
     }
     stage.pause(1.0);
-    one_after_the_other(&answers, &addresses)
+    one_after_the_other(stage, &answers, &addresses)
 }
 
 /// Between the True of the old holder and that of the new one the API showed a False.
@@ -273,24 +280,28 @@ fn stopped(stage: &mut Stage) -> Outcome {
     let answers = Answers::listen(stage, &addresses)?;
     stage.lab.signal(&old, Signal::STOP)?;
     stage.note(format!("{old} is stopped"));
-    let waited = (|| -> Outcome {
+    let waited = (|| -> Outcome<Way<'_>> {
         move_to(stage, SECOND.0)?;
+        let way = Way::by_second(stage)?;
         stage.wait("a Ready that is not True", 5.0, || {
             stage.condition("EIP", NS, "web", "Ready").0 == "False"
         })?;
         // Longer than leases last.
         stage.pause(18.0);
-        nothing_has_moved(stage, &answers, &addresses)
+        nothing_has_moved(stage, &answers, &addresses)?;
+        Ok(way)
     })();
     stage.lab.signal(&old, Signal::CONT)?;
     stage.note(format!("{old} goes on"));
-    waited?;
+    let _way = waited?;
     ready_at_another(stage, &before, 30.0)?;
-    let _way = Way::by_second(stage)?;
     for (address, source) in addresses.iter().zip([OUTSIDE.0, OUTSIDE.1]) {
         stage.expect_http(&outside("client"), address, 80, SERVER.0, source)?;
     }
-    one_after_the_other(&answers, &addresses)
+    one_after_the_other(stage, &answers, &addresses)?;
+    // The server's way back is about to be the old one's again.
+    retire(stage);
+    Ok(())
 }
 
 /// The claims are the old gateway's, its kernel answers, and the new one's has nothing.
