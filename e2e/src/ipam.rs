@@ -39,6 +39,28 @@ pub fn release(paths: &LabPaths, node: &str) -> Result<()> {
     Ok(())
 }
 
+/// Makes host-local look for the next free address from the beginning of its
+/// first range, where otherwise it goes on after the last that it gave: then a
+/// pod that asks for none would get, sooner or later, one of those that are for
+/// the pods that ask.
+///
+/// # Errors
+/// When the directory cannot be read or a file not be removed.
+pub fn start_over(given: &Path) -> Result<()> {
+    for entry in list(given)?.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(b"last_reserved_ip.") {
+            continue;
+        }
+        match fs::remove_file(entry.path()) {
+            // Another pod is being made.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done.doing(|| format!("remove {}", entry.path().display()))?,
+        }
+    }
+    Ok(())
+}
+
 /// The sandbox that a file of host-local names: its first line.
 fn holder(file: &Path) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;

@@ -93,7 +93,8 @@ fn attachment(
         json!({"type": "tuning", "sysctl": {"net.ipv4.conf.IFNAME.forwarding": "0"}}),
     ];
     if name == "lan" {
-        plugins.push(json!({"type": LAN_PLUGIN, "keep": "sluice-"}));
+        let given = paths.ipam().join(name);
+        plugins.push(json!({"type": LAN_PLUGIN, "keep": "sluice-", "given": given}));
     }
     let config = json!({"cniVersion": "1.0.0", "name": name, "plugins": plugins});
     json!({

@@ -10,6 +10,7 @@ use rustix::mount::mount_bind;
 use serde_json::{Value, json};
 
 use crate::error::{Doing, LabError, Result};
+use crate::ipam;
 use crate::netns;
 
 /// The settings that every pod of the lab is born with.
@@ -62,10 +63,16 @@ pub fn pod_defaults() -> Result<()> {
 /// gateway. Gateways, whose pods' names begin with `keep` of the plugin's
 /// configuration, keep it: theirs is for the API server.
 ///
+/// It also makes the IPAM, whose addresses are in the directory `given`, forget
+/// what it gave last: see [`ipam::start_over`].
+///
 /// # Errors
 /// When the pod's namespace cannot be entered or `ip` cannot be run.
 pub fn lan_only_default() -> Result<()> {
     plugin(|config| {
+        if let Some(given) = config.get("given").and_then(Value::as_str) {
+            ipam::start_over(Path::new(given))?;
+        }
         let keep = config.get("keep").and_then(Value::as_str).unwrap_or("-");
         let arguments = env::var("CNI_ARGS").unwrap_or_default();
         let pod = arguments

@@ -335,6 +335,8 @@ fn boot_ids(lab: &Lab) {
     let held = |address: &str| lab.paths().ipam().join("lan").join(address).exists();
     assert!(held("10.244.0.5") && held("fd00:10:244::5"));
     assert!(!held("10.244.0.6") && !held("fd00:10:244::6"));
+    // And nobody who asks for no address gets one next to those that are asked for.
+    assert!(!held("last_reserved_ip.0") && !held("last_reserved_ip.1"));
     lab.ask(&Request::NodeOn { node: node() }).unwrap();
     eventually("a new boot ID of node-b", 60, || reported("node-b") != b);
     eventually("web2 back", 60, || {

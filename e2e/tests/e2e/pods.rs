@@ -31,10 +31,13 @@ const NS: &str = "roam";
 const FIRST: Pair = ("10.244.0.31", "fd00:10:244::31");
 const SECOND: Pair = ("10.244.0.32", "fd00:10:244::32");
 
-/// An echo server on the tenant LAN.
+/// An echo server on the tenant LAN. Its MAC belongs to its address, so that neighbours
+/// who knew that of an earlier pod are not led astray.
 fn pod(name: &str, lan: Pair, labels: Value) -> Value {
+    let last = lan.0.rsplit('.').next().unwrap_or_default();
     let networks = json!([{
         "name": "lan", "namespace": "net", "interface": "lan0",
+        "mac": format!("02:5c:00:0a:f4:{last}"),
         "cni-args": {"ips": [format!("{}/16", lan.0), format!("{}/64", lan.1)]},
         "default-route": ["10.244.0.254", "fd00:10:244::fe"],
     }]);
@@ -238,6 +241,9 @@ fn snat_selects(stage: &mut Stage) -> Outcome {
     leaves("other")?;
     // None is left, and that is no error of the SNAT's.
     label("other", "no")?;
+    stage.wait("that no pod is translated any more", 5.0, || {
+        stage.http(&host("other"), OUTSIDE.0, 80).is_err()
+    })?;
     let snat = ("SNAT", NS, "out");
     stage.wait_condition(snat, "Programmed", ("False", "NoSources"), 10.0)?;
     stage.wait_condition(snat, "Accepted", ("True", "Accepted"), 1.0)?;
