@@ -5,7 +5,7 @@
 //! hosts, so nothing but the gateway answers. Each check names the damage to the gateway that
 //! it must notice, so that a run on a damaged gateway proves the check.
 //!
-//! The table does not know where it runs: [`hosts::Link`] carries its frames, [`plan::Setup`]
+//! The table does not know where it runs: [`hosts::Link`] carries its frames, [`plan::entries`]
 //! says what the gateway must be told, and [`damage::Damage`] is done by commands in the
 //! gateway's network namespace.
 
