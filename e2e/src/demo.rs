@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{LabError, Result};
+use crate::evidence::{History, watcher};
 use crate::{Lab, UpOptions};
 use screen::{Screen, kubectl};
 
@@ -33,6 +34,12 @@ pub async fn run(lab_name: &str) -> Result<()> {
         ..UpOptions::default()
     };
     let lab = tokio::task::block_in_place(|| Lab::up(&options, &|text| screen.note(text)))?;
+
+    // From before there is anything: each True is judged by what came before it.
+    let history = History::new();
+    let watches = watcher::start(&lab.client().await?, &history);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    history.begin(&lab.paths().repo.join("target/demo/history.jsonl"))?;
 
     screen.step(
         "The quick start",
@@ -70,7 +77,10 @@ pub async fn run(lab_name: &str) -> Result<()> {
         "The gateway pod and a FIP are deleted at the same moment. Elsewhere this made a dead\n\
          address look alive. Watch Ready and the probes of both EIPs (a ping every 20 ms).",
     );
-    let outcome = race::run(&screen, &lab).await?;
+    let outcome = race::run(&screen, &lab, &history).await?;
+    for watch in watches {
+        watch.abort();
+    }
 
     screen.step("Summary", "");
     screen.note(&format!(

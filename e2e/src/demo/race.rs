@@ -11,7 +11,7 @@ use crate::Lab;
 use crate::error::{LabError, Result};
 use crate::evidence::checker::{Demands, Violation, check};
 use crate::evidence::prober::{Method, Prober, Target};
-use crate::evidence::{Harm, History, Mark, Record, What, watcher};
+use crate::evidence::{Harm, History, Mark, Record, What};
 
 /// How the race ended.
 pub struct Outcome {
@@ -28,11 +28,8 @@ const EIPS: [&str; 2] = ["web", "ports"];
 ///
 /// # Errors
 /// When the cluster does not recover.
-pub async fn run(screen: &Screen, lab: &Lab) -> Result<Outcome> {
-    let client = lab.client().await?;
-    let history = History::new();
-    let watches = watcher::start(&client, &history);
-    let prober = Prober::start(&lab.netns(&"client".parse()?)?, &history)?;
+pub async fn run(screen: &Screen, lab: &Lab, history: &History) -> Result<Outcome> {
+    let prober = Prober::start(&lab.netns(&"client".parse()?)?, history)?;
     for eip in EIPS {
         for address in addresses(lab, eip)? {
             prober.add(Target {
@@ -43,11 +40,9 @@ pub async fn run(screen: &Screen, lab: &Lab) -> Result<Outcome> {
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // The first lists of the kinds came in any order: from here on, events do.
-    history.begin(&lab.paths().repo.join("target/demo/history.jsonl"))?;
 
     let gateway = format!("{}=egress", sluice_crds::names::LABEL_GATEWAY);
-    let old = holder(&history);
+    let old = holder(history);
     screen.command(&format!("kubectl -n {NAMESPACE} delete pod -l {gateway} --wait=false & kubectl -n {NAMESPACE} delete fip web --wait=false"));
     let fault = history.now_us();
     history.mark(Mark::Fault {
@@ -76,13 +71,10 @@ pub async fn run(screen: &Screen, lab: &Lab) -> Result<Outcome> {
             return Err(LabError::Content("a kubectl delete failed".into()));
         }
     }
-    recovered(&history, old.as_ref()).await?;
+    recovered(history, old.as_ref()).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     prober.settle();
     let records = history.records();
-    for watch in watches {
-        watch.abort();
-    }
     quiet(lab, &["-n", NAMESPACE, "get", "eips"]).map(|text| screen.output(&text))?;
     let summary = timeline(screen, &records, fault);
     Ok(Outcome {
