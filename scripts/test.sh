@@ -36,7 +36,7 @@ run() { # TIER COMMAND...
 }
 
 unit() {
-  cargo test --quiet --workspace --lib --bins --test captured --test manifests --test admission --test differential \
+  cargo test --quiet --no-fail-fast --workspace --lib --bins --test captured --test manifests --test admission --test differential --test fuzz \
     --exclude sluice-e2e &&
     cargo test --quiet -p sluice-e2e --lib --bins &&
     cargo test --quiet --workspace --doc
@@ -47,7 +47,7 @@ kernel() { # nf_tables, conntrack and packets, in namespaces of their own
   for f in gateway-agent/tests/kernel_*.rs; do
     targets+=(--test "$(basename "$f" .rs)")
   done
-  cargo test --quiet "${release[@]}" "${targets[@]}"
+  cargo test --quiet --no-fail-fast "${release[@]}" "${targets[@]}"
 }
 
 e2e() { # the operator at a real API server, the lab itself, the scenarios

@@ -1,7 +1,9 @@
 //! A gateway's config: entries in order, cut into slices, named by a header.
 //!
 //! Compiling is pure: the same objects give the same bytes, whatever the order
-//! in which they arrived. The digest is over the entries, not over the cut.
+//! in which they arrived. The header's digest is over the digests of its slices, and
+//! which entries stand in which slice follows from the entries alone: so a change costs
+//! what its slices cost, at the operator and at the agents, however large the rest is.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +12,16 @@ use sluice_crds::internal::{ConfigSettings, GatewayConfigSpec, OwnerGateway, Rul
 use crate::entry::{Entry, FORMAT};
 use crate::identity::{Digest, Uid};
 
+mod cut;
+mod snapshot;
+
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
+
+pub use cut::{Cutter, SliceRef};
+pub use snapshot::{BadConfig, Slice, Snapshot, assemble, difference, receive};
 
 /// A slice never has more entries than this.
 const SLICE_MAX: usize = 256;
@@ -45,157 +55,60 @@ pub fn compile(
     settings: ConfigSettings,
     entries: impl IntoIterator<Item = (Rank, Entry)>,
 ) -> Config {
-    let mut ranked: BTreeMap<Rank, Vec<String>> = BTreeMap::new();
+    let mut lines: BTreeMap<Uid, Vec<String>> = BTreeMap::new();
+    let mut cutter = Cutter::default();
     for (rank, entry) in entries {
-        ranked.entry(rank).or_default().push(entry.to_string());
+        let own = lines.entry(rank.uid.clone()).or_default();
+        own.push(entry.to_string());
+        cutter.touch(&rank, true);
     }
-    let mut lines = 0;
-    let mut slices = Vec::new();
-    let mut open: Vec<String> = Vec::new();
-    for (rank, mut entries) in ranked {
-        entries.sort_unstable();
-        lines += entries.len();
-        for entry in entries {
-            if open.len() == SLICE_MAX {
-                slices.push(close(gateway, &mut open));
-            }
-            open.push(entry);
-        }
-        if Digest::of(rank.uid.as_str().as_bytes())
-            .to_u64()
-            .is_multiple_of(SLICE_CUT)
-        {
-            slices.push(close(gateway, &mut open));
-        }
-    }
-    if !open.is_empty() {
-        slices.push(close(gateway, &mut open));
-    }
-    let digest = digest(
-        FORMAT,
-        &settings,
-        slices
-            .iter()
-            .flat_map(|(_, s)| s.entries.iter().map(String::as_str)),
-    );
+    lines.values_mut().for_each(|own| own.sort_unstable());
+    let lines = |uid: &Uid| lines.get(uid).map_or(&[][..], Vec::as_slice);
+    let slices = cutter.slices(&gateway.name, lines);
     Config {
-        header: GatewayConfigSpec {
-            gateway: gateway.clone(),
-            format: FORMAT,
-            digest: digest.to_string(),
-            settings,
-            slices: slices.iter().map(|(name, _)| name.clone()).collect(),
-            entries: i64::try_from(lines).unwrap_or(i64::MAX),
-        },
-        slices,
+        header: header(gateway, settings, &slices),
+        slices: cutter.contents(|_| true, lines),
     }
 }
 
-fn close(gateway: &OwnerGateway, open: &mut Vec<String>) -> (String, RuleSliceSpec) {
-    let spec = RuleSliceSpec {
-        entries: std::mem::take(open),
-    };
-    (slice_name(&gateway.name, &spec), spec)
+/// The header that names these slices.
+#[must_use]
+pub fn header(
+    gateway: &OwnerGateway,
+    settings: ConfigSettings,
+    slices: &[SliceRef],
+) -> GatewayConfigSpec {
+    let digest = digest(FORMAT, &settings, slices.iter().map(|slice| &slice.digest));
+    let entries: usize = slices.iter().map(|slice| slice.entries).sum();
+    GatewayConfigSpec {
+        gateway: gateway.clone(),
+        format: FORMAT,
+        digest: digest.to_string(),
+        settings,
+        slices: slices.iter().map(|slice| slice.name.clone()).collect(),
+        entries: i64::try_from(entries).unwrap_or(i64::MAX),
+    }
 }
 
-/// The name that a slice of this content has in the gateway's namespace.
-#[must_use]
-pub fn slice_name(gateway: &str, spec: &RuleSliceSpec) -> String {
-    format!(
-        "{gateway}-{}",
-        Digest::of_lines(spec.entries.iter().map(String::as_str)).short()
-    )
+/// Digest of a slice's content.
+fn digest_of(spec: &RuleSliceSpec) -> Digest {
+    Digest::of_lines(spec.entries.iter().map(String::as_str))
+}
+
+/// The name of a slice with this content in the gateway's namespace.
+fn name_of(gateway: &str, digest: &Digest) -> String {
+    format!("{gateway}-{}", digest.short())
 }
 
 /// Digest of a config's content, as it stands in the header.
-pub fn digest<'a>(
+fn digest<'a>(
     format: i64,
     settings: &ConfigSettings,
-    entries: impl IntoIterator<Item = &'a str>,
+    slices: impl IntoIterator<Item = &'a Digest>,
 ) -> Digest {
     // Serialising a plain struct of strings, numbers and lists cannot fail.
     let settings = serde_json::to_string(settings).unwrap_or_default();
-    let format = format!("format {format}");
-    let mut lines: Vec<&str> = vec![&format, &settings];
-    for line in entries {
-        lines.push(line);
-    }
-    Digest::of_lines(lines)
-}
-
-/// A config as an agent received it, every hash checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Digest of the content.
-    pub digest: Digest,
-    /// Interfaces, subnets and policies.
-    pub settings: ConfigSettings,
-    /// All entries, in order.
-    pub entries: Vec<Entry>,
-    /// Names of the slices that they came in.
-    pub slices: Vec<String>,
-}
-
-/// Why a received config is not applied; the last good one stays.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadConfig {
-    /// Written by a newer operator.
-    #[error("config has format {0}, this agent knows {FORMAT}: update the gateway's image")]
-    UnknownFormat(i64),
-    /// A slice that the header names was not given.
-    #[error("slice {0} is missing")]
-    SliceMissing(String),
-    /// A slice whose name is not that of its content.
-    #[error("slice {0} does not have the content that its name tells")]
-    SliceForged(String),
-    /// The content is not what the header says.
-    #[error("content has digest {got}, the header says {expected}")]
-    DigestDiffers {
-        /// The header's word.
-        expected: String,
-        /// Computed from what was received.
-        got: Digest,
-    },
-    /// A line that is no entry.
-    #[error(transparent)]
-    Entry(#[from] crate::entry::BadEntry),
-}
-
-/// Puts a header and its slices together and checks every hash.
-///
-/// # Errors
-/// [`BadConfig`] where something is missing, unknown or not what its hash says.
-pub fn assemble(
-    header: &GatewayConfigSpec,
-    slices: &BTreeMap<String, RuleSliceSpec>,
-) -> Result<Snapshot, BadConfig> {
-    if header.format != FORMAT {
-        return Err(BadConfig::UnknownFormat(header.format));
-    }
-    let mut lines = Vec::new();
-    for name in &header.slices {
-        let slice = slices
-            .get(name)
-            .ok_or_else(|| BadConfig::SliceMissing(name.clone()))?;
-        if slice_name(&header.gateway.name, slice) != *name {
-            return Err(BadConfig::SliceForged(name.clone()));
-        }
-        lines.extend(slice.entries.iter().map(String::as_str));
-    }
-    let got = digest(header.format, &header.settings, lines.iter().copied());
-    if got.to_string() != header.digest {
-        return Err(BadConfig::DigestDiffers {
-            expected: header.digest.clone(),
-            got,
-        });
-    }
-    Ok(Snapshot {
-        digest: got,
-        settings: header.settings.clone(),
-        entries: lines
-            .into_iter()
-            .map(str::parse)
-            .collect::<Result<_, _>>()?,
-        slices: header.slices.clone(),
-    })
+    let mut lines = vec![format!("format {format}"), settings];
+    lines.extend(slices.into_iter().map(Digest::to_string));
+    Digest::of_lines(lines.iter().map(String::as_str))
 }

@@ -7,21 +7,26 @@
 //! addr <uid> <generation> <address> <uplink>
 //! fip  <uid> <generation> <address> <inside address> both|in
 //! dnat <uid> <generation> <address> tcp|udp|sctp <ports> <targets> <ports>
-//! snat <uid> <generation> <inside prefix> <address>
+//! snat <uid> <generation> <inside prefix> <address> [<connections>]
+//! shape <uid> <generation> <address> <rate>|- <rate>|-
 //! ```
 //!
 //! `uid` and `generation` are those of the EIP, FIP, DNAT or SNAT that asked
 //! for the entry. `both` marks the FIP that is also the source of what its
 //! inside address sends out; a second FIP to the same inside address is `in`.
 //! Ports are `80`, `8000-8099` or `*`. Targets are inside addresses with their
-//! weights, [`Targets`]: all of one family in one entry.
+//! weights, [`Targets`]: all of one family in one entry. `connections` is what one
+//! source may hold at a time with the address; without it there is no limit.
+//! Rates are bits per second, towards the target and to outside: the addresses of one
+//! uid share them, and `-` is no limit.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use sluice_crds::user::{Ports, Protocol};
+use sluice_crds::user::{Ports, Protocol, Rate};
 
 use crate::identity::{Digest, Uid};
 
@@ -31,13 +36,15 @@ mod targets;
 pub use targets::{SLOTS, TARGETS_MAX, Targets, WEIGHT_MAX};
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 /// The format that this module reads and writes.
 pub const FORMAT: i64 = 1;
 
 /// One compiled rule or address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     /// UID of the object that asked for it.
     pub uid: Uid,
@@ -85,6 +92,18 @@ pub enum Body {
         source: IpNet,
         /// The EIP's address.
         address: IpAddr,
+        /// How many connections one source may hold with the address.
+        per_source: Option<NonZeroU16>,
+    },
+    /// Limit the address's traffic, together with that of the other address of
+    /// the same uid. One direction at least.
+    Shape {
+        /// The EIP's address.
+        address: IpAddr,
+        /// From outside to what the address stands for.
+        ingress: Option<Rate>,
+        /// From the address to outside.
+        egress: Option<Rate>,
     },
 }
 
@@ -112,7 +131,17 @@ impl Body {
             Body::Addr { address, .. }
             | Body::Fip { address, .. }
             | Body::Dnat { address, .. }
-            | Body::Snat { address, .. } => *address,
+            | Body::Snat { address, .. }
+            | Body::Shape { address, .. } => *address,
+        }
+    }
+
+    /// The address that the entry itself asks to answer for; rules ask for none.
+    #[must_use]
+    pub fn held(&self) -> Option<IpAddr> {
+        match self {
+            Body::Addr { address, .. } => Some(*address),
+            Body::Fip { .. } | Body::Dnat { .. } | Body::Snat { .. } | Body::Shape { .. } => None,
         }
     }
 
@@ -144,10 +173,36 @@ impl Body {
                     format!("{address} {protocol} {ports} {targets} {inside_ports}"),
                 )
             }
-            Body::Snat { source, address } => ("snat", format!("{source} {address}")),
+            Body::Snat {
+                source,
+                address,
+                per_source,
+            } => (
+                "snat",
+                match per_source {
+                    Some(limit) => format!("{source} {address} {limit}"),
+                    None => format!("{source} {address}"),
+                },
+            ),
+            Body::Shape {
+                address,
+                ingress,
+                egress,
+            } => {
+                let rate = |rate: &Option<Rate>| {
+                    rate.map_or_else(|| NO_RATE.to_owned(), |rate| rate.to_string())
+                };
+                (
+                    "shape",
+                    format!("{address} {} {}", rate(ingress), rate(egress)),
+                )
+            }
         }
     }
 }
+
+/// A direction without a limit.
+const NO_RATE: &str = "-";
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,13 +265,30 @@ fn parse_body(word: &str, rest: &[&str]) -> Option<Body> {
             targets: Targets::parse(targets)?,
             inside_ports: Ports::parse(inside_ports)?,
         },
-        ("snat", [source, address]) => Body::Snat {
+        ("snat", [source, address, limit @ ..]) => Body::Snat {
             source: source.parse().ok()?,
             address: address.parse().ok()?,
+            per_source: match limit {
+                [] => None,
+                [limit] => Some(limit.parse().ok()?),
+                _ => return None,
+            },
+        },
+        ("shape", [address, ingress, egress]) => Body::Shape {
+            address: address.parse().ok()?,
+            ingress: parse_rate(ingress)?,
+            egress: parse_rate(egress)?,
         },
         _ => return None,
     };
     body.is_consistent().then_some(body)
+}
+
+fn parse_rate(word: &str) -> Option<Option<Rate>> {
+    if word == NO_RATE {
+        return Some(None);
+    }
+    Rate::new(word.parse().ok()?).map(Some)
 }
 
 impl Body {
@@ -239,9 +311,12 @@ impl Body {
                     .all(|a| a.is_ipv4() == address.is_ipv4())
                     && ports.count() == inside_ports.count()
             }
-            Body::Snat { source, address } => {
-                source.addr().is_ipv4() == address.is_ipv4() && source.trunc() == *source
-            }
+            Body::Snat {
+                source, address, ..
+            } => source.addr().is_ipv4() == address.is_ipv4() && source.trunc() == *source,
+            Body::Shape {
+                ingress, egress, ..
+            } => ingress.is_some() || egress.is_some(),
         }
     }
 }

@@ -10,4 +10,7 @@ pub mod config;
 pub mod entry;
 pub mod identity;
 pub mod lease;
+pub mod neighbour;
 pub mod operator;
+pub mod ports;
+pub mod spread;

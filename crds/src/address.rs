@@ -174,4 +174,6 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod name;
 mod pods;
 mod pool;
 mod port;
+mod rate;
 
 pub(crate) use address::*;
 pub(crate) use immutable::*;
@@ -19,6 +20,7 @@ pub(crate) use name::*;
 pub(crate) use pods::*;
 pub(crate) use pool::*;
 pub(crate) use port::*;
+pub(crate) use rate::*;
 
 use kube::core::{Message, Rule};
 

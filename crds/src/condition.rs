@@ -84,6 +84,15 @@ reasons! {
     ForwardingDisabled,
     AddressConflict,
     InterfaceNotFound,
+    InterfaceDown,
+    AddressNotOnInterface,
+    AnnotationInvalid,
+    NextHopUnreachable,
+    NextHopMACMismatch,
+    NextHopConflict,
+    // Ready with something that runs short
+    PortsLow,
+    PortsPerSourceReached,
     // Exhausted
     AddressesLeft,
     Exhausted,

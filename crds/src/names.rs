@@ -22,7 +22,9 @@ pub const LABEL_GATEWAY_UID: &str = "sluice.dev/gateway-uid";
 pub const LABEL_GATEWAY: &str = "sluice.dev/gateway";
 /// Annotation on a NATGateway: the instance that a person declares dead.
 pub const ANNOTATION_DECLARE_DEAD: &str = "sluice.dev/declare-dead";
-/// Annotation on a Node: overrides the own address of uplinks there.
+/// Annotation on a Node: overrides the own addresses of uplinks there:
+/// `ADDRESS[,UPLINK=ADDRESS...]`, at most one per family and uplink; without a
+/// name the first uplink.
 pub const ANNOTATION_UPLINK_ADDRESS: &str = "sluice.dev/uplink-address";
 
 /// Name prefix of the objects the operator makes in a gateway's namespace

@@ -18,7 +18,7 @@ use sluice_crds::address::{
     AddressRange, InterfaceAddress, Prefix, parse_host, parse_host_of, parse_hosts, parse_next_hop,
 };
 use sluice_crds::manifest;
-use sluice_crds::user::{IpFamily, Ports};
+use sluice_crds::user::{IpFamily, MssClamp, Ports, Rate};
 
 /// One field of a kind: its rules, and a value around the string under test.
 struct Field {
@@ -163,6 +163,32 @@ fn port() -> BoxedStrategy<String> {
         1 => (0_u32..70_000).prop_map(|port| port.to_string()),
         1 => "[0-9+* -]{0,8}",
         1 => Just("*".to_owned()),
+    ]
+    .boxed()
+}
+
+/// Rates, and quantities that are none.
+fn rate() -> BoxedStrategy<String> {
+    let number = prop_oneof![
+        4 => "[0-9]{1,6}",
+        3 => "[1-9][0-9]{0,2}\\.[0-9]{1,4}",
+        1 => "[1-9][0-9]{8,17}",
+        1 => "[+-]?0?[0-9.e]{0,5}",
+    ];
+    let units = "|k|M|G|T|Ki|Mi|Gi|Ti|m|K|P|Ei|e3|bps".split('|');
+    let unit = prop::sample::select(units.collect::<Vec<_>>());
+    (number, unit)
+        .prop_map(|(number, unit)| format!("{number}{unit}"))
+        .boxed()
+}
+
+/// Sizes of segments, good and bad.
+fn size() -> BoxedStrategy<String> {
+    prop_oneof![
+        3 => (0_u32..70_000).prop_map(|size| size.to_string()),
+        1 => (530_u32..540).prop_map(|size| format!("0{size}")),
+        1 => "[0-9+. -]{0,6}",
+        1 => prop::sample::select(vec!["Auto", "auto", "AUTO", "Auto "]).prop_map(str::to_owned),
     ]
     .boxed()
 }
@@ -362,6 +388,44 @@ fn ports() {
         port,
         || Field::new("DNAT", "/properties/spec/properties/ports", alone),
         |text| Ports::parse(text).is_some(),
+    );
+}
+
+#[test]
+fn rates() {
+    compare(
+        600,
+        rate,
+        || {
+            Field::new(
+                "EIP",
+                "/properties/spec/properties/bandwidth/properties/ingress",
+                alone,
+            )
+        },
+        |text| Rate::parse(text).is_ok(),
+    );
+    compare(
+        200,
+        rate,
+        || {
+            Field::new(
+                "EIP",
+                "/properties/spec/properties/bandwidth/properties/egress",
+                alone,
+            )
+        },
+        |text| Rate::parse(text).is_ok(),
+    );
+}
+
+#[test]
+fn sizes_of_segments() {
+    compare(
+        300,
+        size,
+        || Field::new("NATGateway", "/properties/spec/properties/mssClamp", alone),
+        |text| MssClamp::parse(text).is_some(),
     );
 }
 

@@ -9,4 +9,5 @@ pub mod process;
 pub mod programming;
 pub mod ready;
 pub mod report;
+pub mod shaping;
 pub mod stats;

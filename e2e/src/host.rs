@@ -147,6 +147,7 @@ fn processes_of(paths: &LabPaths, node: &str, uid: &str) -> Vec<PodProcess> {
     pids.sort_unstable();
     pids.dedup();
     pids.into_iter()
+        .filter(|pid| runs_its_own_program(*pid))
         .map(|pid| {
             let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let pause = command.starts_with(b"/sluice-pause");
@@ -157,6 +158,13 @@ fn processes_of(paths: &LabPaths, node: &str, uid: &str) -> Vec<PodProcess> {
             }
         })
         .collect()
+}
+
+/// Whether a process lives and is not one of those by which the runtime starts
+/// a container: they call themselves `runc:[…]`, and most end within
+/// milliseconds.
+fn runs_its_own_program(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| !comm.starts_with("runc"))
 }
 
 #[cfg(test)]

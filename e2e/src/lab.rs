@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 pub use guard::guard;
@@ -192,7 +193,7 @@ impl Lab {
     }
 
     /// Sends a signal to every process of a pod but its pause process, and
-    /// returns how many got it.
+    /// returns how many got it: one that ended meanwhile did not.
     ///
     /// # Errors
     /// When the pod does not run.
@@ -202,13 +203,18 @@ impl Lab {
             .into_iter()
             .filter(|p| !p.pause)
             .collect();
+        let mut got = 0;
         for process in &processes {
-            if let Some(pid) = Pid::from_raw(process.pid) {
-                kill_process(pid, signal)
-                    .doing(|| format!("signal process {} of {host}", process.pid))?;
+            let Some(pid) = Pid::from_raw(process.pid) else {
+                continue;
+            };
+            match kill_process(pid, signal) {
+                Ok(()) => got += 1,
+                Err(Errno::SRCH) => {}
+                failed => failed.doing(|| format!("signal process {} of {host}", process.pid))?,
             }
         }
-        Ok(processes.len())
+        Ok(got)
     }
 
     /// Packs what was rebuilt and imports it on every node that is on.

@@ -7,10 +7,15 @@ use std::time::{Duration, Instant};
 use sluice_core::agent::{Found, Inspection, KernelAnswer, KernelOp, Notice};
 use sluice_core::config::Snapshot;
 use sluice_core::identity::Revision;
-use sluice_crds::internal::RejectedEntry;
+use sluice_crds::internal::{RejectedEntry, Shortage};
 use tokio::sync::mpsc;
 
+use crate::kernel::flow_log::FlowLog;
 use crate::metrics::Metrics;
+
+mod ports;
+
+pub use ports::Usage;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +90,14 @@ pub trait DataPlane {
     /// # Errors
     /// In the kernel's words.
     fn watch(&mut self) -> Result<Box<dyn Watch>, String>;
+    /// What looks at the use of ports, for a thread of its own; `None` where there is
+    /// nothing to look at.
+    ///
+    /// # Errors
+    /// In the kernel's words.
+    fn usage(&mut self) -> Result<Option<Box<dyn Usage>>, String> {
+        Ok(None)
+    }
 }
 
 /// Waits for the kernel's own events.
@@ -116,6 +129,8 @@ pub enum FromKernel {
     Answer(KernelAnswer),
     /// The kernel told something by itself.
     Notice(Notice),
+    /// What runs short, where that is not what was told last.
+    Shortages(Vec<Shortage>),
 }
 
 /// The thread's mailbox. Dropped, it ends the thread after what is under way.
@@ -128,6 +143,7 @@ pub type Mailbox = sync::Sender<KernelOp>;
 pub fn start<P: DataPlane>(
     open: impl FnOnce() -> Result<P, String> + Send + 'static,
     metrics: Metrics,
+    flow_log: FlowLog,
 ) -> std::io::Result<(Mailbox, mpsc::UnboundedReceiver<FromKernel>)> {
     let (mailbox, ops) = sync::channel();
     // At most one operation is under way, and notices carry no data.
@@ -145,7 +161,8 @@ pub fn start<P: DataPlane>(
                     let started = FromKernel::Started(Ok(found));
                     if answers.send(started).is_ok() {
                         watch(&mut plane, &answers);
-                        work(&mut plane, &ops, &answers, &metrics);
+                        ports::look(&mut plane, &answers, &metrics);
+                        work(&mut plane, &ops, &answers, (&metrics, flow_log));
                     }
                 }
                 Err(error) => {
@@ -191,7 +208,7 @@ fn work<P: DataPlane>(
     plane: &mut P,
     ops: &sync::Receiver<KernelOp>,
     answers: &mpsc::UnboundedSender<FromKernel>,
-    metrics: &Metrics,
+    (metrics, mut flow_log): (&Metrics, FlowLog),
 ) {
     while let Ok(op) = ops.recv() {
         let begun = Instant::now();
@@ -203,12 +220,27 @@ fn work<P: DataPlane>(
             !matches!(answer, KernelAnswer::Failed(_)),
         );
         let applied = matches!(answer, KernelAnswer::Applied { .. });
+        follow(&op, &answer, &mut flow_log);
         if answers.send(FromKernel::Answer(answer)).is_err() {
             return;
         }
         if applied {
             crate::memory::give_back();
         }
+    }
+}
+
+/// Lets the log of flows follow the config that is in force.
+fn follow(op: &KernelOp, answer: &KernelAnswer, flow_log: &mut FlowLog) {
+    match (op, answer) {
+        (KernelOp::Apply { snapshot, .. }, KernelAnswer::Applied { .. }) => {
+            let on = snapshot.settings.flow_log;
+            if let Err(error) = flow_log.follow(on, snapshot.entries()) {
+                tracing::warn!(error, "the log of flows cannot be switched on");
+            }
+        }
+        (KernelOp::Clear, KernelAnswer::Cleared) => flow_log.stop(),
+        _ => {}
     }
 }
 
@@ -275,7 +307,7 @@ fn log(op: &KernelOp, answer: &KernelAnswer, took: Duration) {
             },
             KernelAnswer::Applied { rejected, .. },
         ) => tracing::info!(
-            op = op_name, took_ms, %revision, holding, entries = snapshot.entries.len(),
+            op = op_name, took_ms, %revision, holding, entries = snapshot.len(),
             rejected = rejected.len(), "config applied and verified"
         ),
         (_, KernelAnswer::Repaired(count)) => {

@@ -10,20 +10,29 @@ mod announce;
 mod converge;
 mod devconf;
 mod events;
+pub mod flow_log;
 mod flows;
 mod forwards;
 mod frame;
-mod packet;
+mod neighbours;
+mod own;
+pub mod packet;
 mod report;
 mod routing;
 mod rtnl;
 mod ruleset;
 mod settings;
+mod shaping;
+mod step;
 mod strays;
 mod tables;
+#[cfg(test)]
+mod traced;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nfnetlink::Socket;
@@ -34,16 +43,22 @@ use sluice_core::identity::Revision;
 use converge::Network;
 pub use events::{Event, Events};
 pub use flows::Flush;
+use neighbours::Neighbours;
 pub use report::{
     Applied, Conflict, Inspection, KernelError, KernelOptions, Problem, ProblemKind, Rejected,
     Repaired, Stamp, Unusable, UnusableReason, UplinkState,
 };
 use rtnl::Link;
-use ruleset::{Origin, Ruleset};
+use ruleset::{Origin, Ruleset, Uses};
 use settings::Settings;
+use shaping::Shaping;
 use strays::Translations;
 use tables::{Refused, Tables};
+pub use usage::Usage;
+use usage::{Watched, Watching};
 
+/// Under `/proc/sys/net`; 0: no events, 1: always, 2: where somebody listens.
+const CONNTRACK_EVENTS: &str = "netfilter/nf_conntrack_events";
 /// How many rounds of refusals one apply takes: each leaves out at least one entry more.
 const ROUNDS: usize = 256;
 
@@ -54,16 +69,23 @@ pub struct Kernel {
     tables: Tables,
     network: Network,
     flows: Socket,
+    neighbours: Neighbours,
     applied: Option<Held>,
+    watching: Watching,
 }
 
 /// What was applied.
 #[derive(Debug)]
 struct Held {
     settings: Settings,
+    snapshot: Snapshot,
     ruleset: Ruleset,
+    /// What rules are on the addresses, where every entry is in the rules with elements of
+    /// its own: then few changes need not make all anew.
+    uses: Option<Uses>,
     /// With their uplink's index.
     addresses: BTreeMap<IpAddr, usize>,
+    shaping: Shaping,
     stamp: Stamp,
 }
 
@@ -77,7 +99,9 @@ impl Kernel {
             tables: Tables::open(options.ownership)?,
             network: Network::open()?,
             flows: Socket::open().map_err(|error| KernelError::Rules(error.to_string()))?,
+            neighbours: Neighbours::new(),
             applied: None,
+            watching: Watching::default(),
             options,
         })
     }
@@ -98,13 +122,8 @@ impl Kernel {
     }
 
     fn stand_guard(&mut self) -> Result<(), KernelError> {
-        match self.tables.make(&ruleset::guard(&self.options)) {
-            Ok(_) => Ok(()),
-            Err(Refused::Other(error)) => Err(error),
-            Err(Refused::Element { set, error, .. }) => {
-                Err(KernelError::Rules(format!("set {set}: {error}")))
-            }
-        }
+        self.tables.make(&ruleset::guard(&self.options))?;
+        Ok(())
     }
 
     /// What our tables say was applied last, by this process or one before it.
@@ -129,23 +148,24 @@ impl Kernel {
         revision: &Revision,
         holding: bool,
     ) -> Result<Applied, KernelError> {
-        let settings = Settings::parse(&snapshot.settings)?;
+        let mut settings = Settings::parse(&snapshot.settings)?;
+        if settings.mss_clamp.is_some() {
+            settings.follow_mtus(&self.network.links()?);
+        }
         let stamp = Stamp {
             revision: revision.clone(),
             digest: snapshot.digest.to_string(),
             holding,
         };
+        if let Some(applied) = self.step(&settings, snapshot, &stamp)? {
+            return Ok(applied);
+        }
+        let entries: Vec<&Entry> = snapshot.entries().collect();
         let mut refused: BTreeMap<Origin, String> = BTreeMap::new();
         let mut changed = 0;
         let before = self.tables.inet()?.cloned();
         for _ in 0..ROUNDS {
-            let built = ruleset::build(
-                &settings,
-                &snapshot.entries,
-                &self.options,
-                &stamp,
-                &refused,
-            );
+            let built = ruleset::build(&settings, &entries, &self.options, &stamp, &refused);
             // Addresses that go, go before their rules.
             let mut seen = self.network.observe()?;
             let withdrawn = self.network.withdraw(
@@ -159,6 +179,13 @@ impl Kernel {
                 seen = self.network.observe()?;
                 changed += withdrawn;
             }
+            // Classes are there before packets are given to them.
+            let shaped = self.network.shape(&built.shaping, &seen)?;
+            changed += shaped.changed;
+            if !shaped.refused.is_empty() {
+                refused.extend(shaped.refused);
+                continue;
+            }
             match self.tables.make(&built.ruleset) {
                 Ok(objects) => changed += objects,
                 Err(Refused::Other(error)) => return Err(error),
@@ -168,13 +195,8 @@ impl Kernel {
                     keys,
                     error,
                 }) => {
-                    let made = ruleset::origins(
-                        &settings,
-                        &snapshot.entries,
-                        &self.options,
-                        &stamp,
-                        &refused,
-                    );
+                    let made =
+                        ruleset::origins(&settings, &entries, &self.options, &stamp, &refused);
                     let origins = keys.iter().filter_map(|key| made.of(family, &set, key));
                     // Where the kernel does not name the element the youngest goes first.
                     let Some(origin) = origins.max() else {
@@ -197,16 +219,23 @@ impl Kernel {
             if again {
                 continue;
             }
-            let mut flush = Flush::between(before.as_deref(), &built.ruleset.inet);
+            changed += self.network.unshape(&built.shaping, &seen)?;
+            let inet = &built.ruleset.inet;
+            let mut flush = Flush::between(before.as_deref(), inet, inet);
             if let Some(held) = &self.applied {
                 let places = settings.places(&built.addresses);
                 flush.moved(&held.settings.places(&held.addresses), &places);
             }
-            let rejected = rejections(&snapshot.entries, &built.rejected);
+            let watched = Watched::of(snapshot.entries(), &built.rejected);
+            self.watching.set(watched.filter(|_| holding));
+            let rejected = rejections(&entries, &built.rejected);
             self.applied = Some(Held {
                 settings,
+                snapshot: snapshot.clone(),
+                uses: built.plain.then(|| Uses::of(snapshot.entries())),
                 ruleset: built.ruleset,
                 addresses: built.addresses,
+                shaping: built.shaping,
                 stamp: stamp.clone(),
             });
             return Ok(Applied {
@@ -263,19 +292,37 @@ impl Kernel {
         held.addresses.keys().copied().chain(next_hops).collect()
     }
 
-    /// Compares the kernel with what was applied last. Cheap enough for once a second with
-    /// ten thousand addresses.
+    /// Compares the kernel with what was applied last, and where the instance holds asks the
+    /// next hops for their MACs: call it once a second. Cheap enough with ten thousand
+    /// addresses. Changes nothing but neighbour entries that are wrong, where the settings
+    /// say so.
     ///
     /// # Errors
     /// [`KernelError::NotApplied`]; others where the kernel cannot be asked.
     pub fn inspect(&mut self) -> Result<Inspection, KernelError> {
+        self.follow_mtus()?;
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
         let holding = held.stamp.holding;
-        let mut inspection = self
-            .network
-            .inspect(&held.settings, &held.addresses, holding)?;
+        let mut inspection = self.network.inspect(
+            &held.settings,
+            &held.addresses,
+            holding,
+            &held.shaping,
+            &self.options.node,
+            &mut self.neighbours,
+        )?;
         let drift = self.tables.drift(&held.ruleset)?;
         inspection.drift.extend(drift);
+        if held.settings.flow_log && devconf::sysctl(CONNTRACK_EVENTS) == Some(0) {
+            inspection.problems.push(Problem {
+                kind: ProblemKind::FlowLogSilent,
+                message:
+                    "net.netfilter.nf_conntrack_events is 0, so that spec.flowLog has nothing \
+                          to write: set it to 1 or 2 on the Node, and replace this pod"
+                        .to_owned(),
+                blocking: false,
+            });
+        }
         let foreign = self.tables.foreign_chains()?;
         if !foreign.is_empty() {
             let list: Vec<&str> = foreign.iter().take(5).map(String::as_str).collect();
@@ -292,25 +339,58 @@ impl Kernel {
         Ok(inspection)
     }
 
+    /// Lets segments be as large as the MTUs now are. That an MTU is another than at the last
+    /// look is no drift: nobody changed what is ours.
+    fn follow_mtus(&mut self) -> Result<(), KernelError> {
+        let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
+        if held.settings.mss_clamp.is_none() {
+            return Ok(());
+        }
+        let mut settings = held.settings.clone();
+        if !settings.follow_mtus(&self.network.links()?) {
+            return Ok(());
+        }
+        // A change that failed half-way is for the next apply alone.
+        if self.tables.stamp()?.as_ref() != Some(&held.stamp) {
+            return Ok(());
+        }
+        tracing::info!(mtus = ?settings.mtus, "TCP segments follow the MTUs");
+        let mut ruleset = held.ruleset.clone();
+        ruleset::segments(Arc::make_mut(&mut ruleset.inet), &settings);
+        self.tables.make(&ruleset)?;
+        if let Some(held) = &mut self.applied {
+            held.settings = settings;
+            held.ruleset = ruleset;
+        }
+        Ok(())
+    }
+
     /// Mends what [`Kernel::inspect`] found.
     ///
     /// # Errors
     /// [`KernelError::NotApplied`]; others as [`Kernel::apply`].
     pub fn repair(&mut self) -> Result<Repaired, KernelError> {
         let held = self.applied.as_ref().ok_or(KernelError::NotApplied)?;
-        let of_rules = match self.tables.make(&held.ruleset) {
-            Ok(changed) => changed,
-            Err(Refused::Other(error)) => return Err(error),
-            Err(Refused::Element { set, error, .. }) => {
-                return Err(KernelError::Rules(format!("set {set}: {error}")));
-            }
-        };
-        let seen = self.network.observe()?;
+        let mut seen = self.network.observe()?;
+        let (settings, holding) = (&held.settings, held.stamp.holding);
+        // What others made to answer goes, too.
+        let withdrawn =
+            self.network
+                .withdraw(settings, &held.addresses, holding, &self.options, &seen)?;
+        if withdrawn > 0 {
+            seen = self.network.observe()?;
+        }
+        let shaped = self.network.shape(&held.shaping, &seen)?;
+        if let Some(words) = shaped.refused.into_values().next() {
+            return Err(KernelError::Shaping(words));
+        }
+        let of_rules = self.tables.make(&held.ruleset)?;
         let outcome =
             self.network
                 .converge(&held.settings, &held.addresses, held.stamp.holding, &seen)?;
+        let unshaped = self.network.unshape(&held.shaping, &seen)?;
         Ok(Repaired {
-            changed: of_rules + outcome.changed,
+            changed: withdrawn + shaped.changed + of_rules + outcome.changed + unshaped,
             rules: of_rules > 0,
         })
     }
@@ -321,6 +401,16 @@ impl Kernel {
     /// [`KernelError`] where a socket cannot be opened.
     pub fn events(&self) -> Result<Events, KernelError> {
         Events::open(self.network.port()?, self.tables.port())
+    }
+
+    /// What looks at the use of ports by the config in force, for a thread of its own in the
+    /// same network namespace.
+    ///
+    /// # Errors
+    /// [`KernelError`] where a socket cannot be opened.
+    pub fn usage(&mut self) -> Result<Usage, KernelError> {
+        let inherited = self.tables.stamp()?.is_some();
+        Usage::open(self.watching.clone(), inherited)
     }
 
     /// Sends one round of announcements for those of the addresses that the instance answers
@@ -378,14 +468,16 @@ impl Kernel {
     /// [`KernelError`]; it may be called again.
     pub fn clear(&mut self) -> Result<(), KernelError> {
         let next_hops = self.applied.as_ref().map(|held| held.settings.clone());
+        self.neighbours.rest();
         self.network.clear(next_hops.as_ref(), &self.options)?;
         self.stand_guard()?;
+        self.watching.set(None);
         self.applied = None;
         Ok(())
     }
 }
 
-fn rejections(entries: &[Entry], rejected: &BTreeMap<Origin, String>) -> Vec<Rejected> {
+fn rejections(entries: &[&Entry], rejected: &BTreeMap<Origin, String>) -> Vec<Rejected> {
     rejected
         .iter()
         .filter_map(|(origin, error)| {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use sluice_core::agent::{Found, Inspection, Notice};
 use sluice_core::config::Snapshot;
 use sluice_core::identity::Revision;
+use sluice_core::ports::Sample;
 use sluice_crds::internal::{Problem, RejectedEntry, UnusableAddress, UplinkOwnAddress};
 
-use crate::dataplane::{DataPlane, Done, Watch};
+use crate::dataplane::{DataPlane, Done, Usage, Watch};
 use crate::kernel::{self, Flush, Kernel, KernelOptions};
 
 /// More flushes than this are one of all strays.
@@ -143,6 +144,8 @@ impl DataPlane for KernelPlane {
         let seen = self.kernel.inspect().map_err(text)?;
         Ok(Inspection {
             drift: seen.drift,
+            neighbours: seen.neighbours,
+            mended: i64::try_from(seen.mended).unwrap_or(i64::MAX),
             unusable: seen
                 .unusable
                 .into_iter()
@@ -193,6 +196,19 @@ impl DataPlane for KernelPlane {
     fn watch(&mut self) -> Result<Box<dyn Watch>, String> {
         let events = self.kernel.events().map_err(text)?;
         Ok(Box::new(KernelWatch(events)))
+    }
+
+    fn usage(&mut self) -> Result<Option<Box<dyn Usage>>, String> {
+        let usage = self.kernel.usage().map_err(text)?;
+        Ok(Some(Box::new(KernelUsage(usage))))
+    }
+}
+
+struct KernelUsage(kernel::Usage);
+
+impl Usage for KernelUsage {
+    fn sample(&mut self) -> Result<Option<Sample>, String> {
+        self.0.sample().map_err(text)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Structured logs on standard output, and the end after a panic.
 
+use sluice_journal::Json;
 use tracing_subscriber::EnvFilter;
 
 use crate::options::{LogFormat, Options};
@@ -12,7 +13,7 @@ pub fn begin(options: &Options) {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match options.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => builder.event_format(Json).init(),
         LogFormat::Text => builder.with_ansi(false).init(),
     }
     abort_on_panic();

@@ -1,8 +1,7 @@
 //! Metrics, all named `sluice_agent_…`.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -11,7 +10,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use sluice_core::ports::Sample;
 use sluice_crds::internal::GatewayInstanceStatus;
+use sluice_journal::Count;
+
+mod flows;
+mod ports;
+
+use flows::Flows;
+use ports::Ports;
 
 type Labels = Vec<(&'static str, &'static str)>;
 
@@ -23,6 +30,13 @@ pub struct Metrics {
     kernel_ops: Family<Labels, Counter>,
     requests: Family<Labels, Counter>,
     addresses: Family<Labels, Gauge>,
+    adds: Family<Labels, Counter>,
+    deletes: Family<Labels, Counter>,
+    hop_changes: Family<Labels, Gauge>,
+    mismatch: Family<Labels, Gauge>,
+    own_changes: Gauge,
+    /// Held while the three of addresses change, and while they are read.
+    census: Arc<Mutex<()>>,
     unusable: Family<Labels, Gauge>,
     entries: Gauge,
     rejected: Gauge,
@@ -30,6 +44,8 @@ pub struct Metrics {
     active: Gauge,
     problems: Gauge,
     repairs: Gauge,
+    ports: Ports,
+    flows: Flows,
     warm: Arc<AtomicBool>,
 }
 
@@ -44,6 +60,12 @@ impl Default for Metrics {
             kernel_ops: Family::default(),
             requests: Family::default(),
             addresses: Family::default(),
+            adds: Family::default(),
+            deletes: Family::default(),
+            hop_changes: Family::default(),
+            mismatch: Family::default(),
+            own_changes: Gauge::default(),
+            census: Arc::default(),
             unusable: Family::default(),
             entries: Gauge::default(),
             rejected: Gauge::default(),
@@ -51,6 +73,8 @@ impl Default for Metrics {
             active: Gauge::default(),
             problems: Gauge::default(),
             repairs: Gauge::default(),
+            ports: Ports::default(),
+            flows: Flows::default(),
             warm: Arc::default(),
             registry: Arc::default(),
         };
@@ -71,9 +95,36 @@ impl Default for Metrics {
         );
         registry.register(
             "addresses",
-            "Addresses of the config, by family",
+            "EIPs' addresses that this instance answers for, by family: those that came less those that went",
             metrics.addresses.clone(),
         );
+        registry.register(
+            "address_adds",
+            "EIPs' addresses that came, by family",
+            metrics.adds.clone(),
+        );
+        registry.register(
+            "address_deletes",
+            "EIPs' addresses that went, by family",
+            metrics.deletes.clone(),
+        );
+        registry.register(
+            "next_hop_changes",
+            "Changes of next hops' MACs, and wrong entries that were corrected, since the process began, by family",
+            metrics.hop_changes.clone(),
+        );
+        registry.register(
+            "next_hop_mismatch_milliseconds",
+            "How long the kernel sent to wrong MACs of next hops since the process began, by family",
+            metrics.mismatch.clone(),
+        );
+        registry.register(
+            "own_mac_changes",
+            "Changes of own interfaces' MACs since the process began",
+            metrics.own_changes.clone(),
+        );
+        // Touched, so that both families are shown before anything is counted.
+        metrics.addresses([("ipv4", Count::default()), ("ipv6", Count::default())]);
         registry.register(
             "unusable_addresses",
             "Addresses that do not answer or do not work, by family",
@@ -105,6 +156,8 @@ impl Default for Metrics {
             "Foreign changes that were undone since the instance began",
             metrics.repairs.clone(),
         );
+        metrics.ports.register(&mut registry);
+        metrics.flows.register(&mut registry);
         Self {
             registry: Arc::new(registry),
             ..metrics
@@ -131,15 +184,26 @@ impl Metrics {
             .inc();
     }
 
-    /// The config that the kernel holds.
-    pub fn config(&self, entries: usize, addresses: &[IpAddr]) {
+    /// How many entries the config has that the kernel holds.
+    pub fn entries(&self, entries: usize) {
         self.entries.set(count(entries));
-        for (family, is_v4) in [("ipv4", true), ("ipv6", false)] {
-            let of_family = addresses.iter().filter(|a| a.is_ipv4() == is_v4).count();
-            self.addresses
-                .get_or_create(&vec![("family", family)])
-                .set(count(of_family));
+    }
+
+    /// The addresses that are answered for, and how many came and went. All at once: what
+    /// came less what went is what there is, whenever somebody looks.
+    pub fn addresses(&self, counts: [(&'static str, Count); 2]) {
+        let _all_at_once = self.at_once();
+        for (family, now) in counts {
+            let label = vec![("family", family)];
+            raise(&self.adds.get_or_create(&label), now.adds);
+            raise(&self.deletes.get_or_create(&label), now.deletes);
+            let held = i64::try_from(now.held).unwrap_or(i64::MAX);
+            self.addresses.get_or_create(&label).set(held);
         }
+    }
+
+    fn at_once(&self) -> MutexGuard<'_, ()> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the report says now.
@@ -157,7 +221,40 @@ impl Metrics {
             self.unusable
                 .get_or_create(&vec![("family", family)])
                 .set(count(unusable.count()));
+            let label = vec![("family", family)];
+            let hops = status.neighbours.iter();
+            let hops = hops.filter(|n| n.address.as_deref().is_some_and(of_family));
+            let (mut changes, mut mismatch_ms) = (0_i64, 0_i64);
+            for hop in hops {
+                changes = changes.saturating_add(hop.changes);
+                mismatch_ms = mismatch_ms.saturating_add(hop.mismatch_ms);
+            }
+            self.hop_changes.get_or_create(&label).set(changes);
+            self.mismatch.get_or_create(&label).set(mismatch_ms);
         }
+        let own = status.neighbours.iter().filter(|n| n.address.is_none());
+        self.own_changes
+            .set(own.fold(0, |sum: i64, own| sum.saturating_add(own.changes)));
+    }
+
+    /// The use of ports.
+    pub fn ports(&self, sample: &Sample) {
+        self.ports.take(sample);
+    }
+
+    /// Whether the log of flows is on.
+    pub fn flow_log(&self, on: bool) {
+        self.flows.on(on);
+    }
+
+    /// Lines of the log of flows that were written, and that were dropped for want of room.
+    pub fn flow_lines(&self, written: u64, lost: u64) {
+        self.flows.lines(written, lost);
+    }
+
+    /// Events that the kernel dropped on their way to the log of flows.
+    pub fn flow_overrun(&self, lost: u64) {
+        self.flows.overrun(lost);
     }
 
     /// Whether a config is applied and acknowledged.
@@ -169,11 +266,17 @@ impl Metrics {
     /// All of it in OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
+        let _all_at_once = self.at_once();
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Brings a counter up to a total.
+fn raise(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 fn count(count: usize) -> i64 {

@@ -71,6 +71,7 @@ impl Options {
     pub fn kernel(&self) -> KernelOptions {
         KernelOptions {
             pod_interface: self.pod_interface.clone(),
+            node: self.node_name.clone(),
             pod_addresses: self.pod_ips.clone(),
             ownership: !self.shared_tables,
         }

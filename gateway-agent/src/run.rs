@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluice_core::agent::{Action, Agent, Event, Found, KernelOp, Millis};
+use sluice_core::agent::{Action, Agent, Event, Found, KernelAnswer, KernelOp, Millis};
 use sluice_core::config::Snapshot;
-use sluice_core::entry::Body;
+use sluice_journal::or_null;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::address::Operations;
 use crate::dataplane::{self, DataPlane, FromKernel, Mailbox};
 use crate::identity::{self, IdentityError};
+use crate::kernel::flow_log::{FlowLog, Stdout};
 use crate::metrics::Metrics;
 use crate::options::{HTTP_PORT, Options};
 use crate::server::{self, CallError, Server};
@@ -44,9 +46,9 @@ struct Running {
     server: Server,
     mailbox: Mailbox,
     metrics: Metrics,
-    /// The config in the kernel, for the log of what changed.
-    applied: Option<Arc<Snapshot>>,
-    applying: Option<Arc<Snapshot>>,
+    /// The config on its way into the kernel, and whether it is that of a holder.
+    applying: Option<(Arc<Snapshot>, bool)>,
+    operations: Operations,
 }
 
 /// Runs the agent until it has nothing left to do.
@@ -61,10 +63,16 @@ pub async fn run<P: DataPlane>(
     // As process 1 a signal without a handler is ignored: this comes first.
     let terminate = signal(SignalKind::terminate())?;
     let metrics = Metrics::default();
-    let (mailbox, mut kernel) = dataplane::start(open, metrics.clone())?;
+    let flow_log = FlowLog::new(
+        format!("{}/{}", options.pod_namespace, options.gateway),
+        Box::new(|| Box::new(Stdout::new())),
+        metrics.clone(),
+    );
+    let (mailbox, mut kernel) = dataplane::start(open, metrics.clone(), flow_log)?;
     let found = started(&mut kernel).await?;
     let me = identity::instance(options.uid())?;
-    let (ipv4, ipv6) = address::pair(&options.pod_ips);
+    let own = address::record(&options.pod_ips);
+    let (ipv4, ipv6) = (or_null(own.ipv4), or_null(own.ipv6));
     tracing::info!(
         instance = %me, gateway = options.gateway, node = options.node_name, ipv4, ipv6,
         found = found.as_ref().map(|f| f.revision.to_string()),
@@ -86,8 +94,8 @@ pub async fn run<P: DataPlane>(
         server,
         mailbox,
         metrics,
-        applied: None,
         applying: None,
+        operations: Operations::default(),
     };
     running.follow(terminate, events, kernel).await
 }
@@ -114,7 +122,7 @@ async fn started(
     loop {
         match kernel.recv().await {
             Some(FromKernel::Started(found)) => return found.map_err(RunError::Kernel),
-            Some(FromKernel::Answer(_) | FromKernel::Notice(_)) => {}
+            Some(FromKernel::Answer(_) | FromKernel::Notice(_) | FromKernel::Shortages(_)) => {}
             None => return Err(RunError::ThreadEnded),
         }
     }
@@ -153,6 +161,7 @@ impl Running {
                 told = kernel.recv() => match told {
                     Some(FromKernel::Answer(answer)) => Event::Kernel(answer),
                     Some(FromKernel::Notice(notice)) => Event::Notice(notice),
+                    Some(FromKernel::Shortages(short)) => Event::Shortages(short),
                     Some(FromKernel::Started(_)) => Event::Tick,
                     None => return Err(RunError::ThreadEnded),
                 },
@@ -164,21 +173,20 @@ impl Running {
 
     /// Takes in one event; true: the agent has ended.
     fn step(&mut self, event: Event) -> Result<bool, RunError> {
-        let was_applied = matches!(
-            event,
-            Event::Kernel(sluice_core::agent::KernelAnswer::Applied { .. })
-        );
-        if was_applied && let Some(snapshot) = self.applying.take() {
-            self.log_change(&snapshot);
-            self.applied = Some(snapshot);
+        if let Event::Kernel(answer) = &event {
+            self.follow_addresses(answer);
         }
         let actions = self.agent.handle(self.now(), event);
         let mut ended = false;
         for action in actions {
             match action {
                 Action::Kernel(op) => {
-                    if let KernelOp::Apply { snapshot, .. } = &op {
-                        self.applying = Some(Arc::clone(snapshot));
+                    if let KernelOp::Apply {
+                        snapshot, holding, ..
+                    } = &op
+                    {
+                        self.operations.begin(snapshot, *holding);
+                        self.applying = Some((Arc::clone(snapshot), *holding));
                     }
                     self.mailbox.send(op).map_err(|_| RunError::ThreadEnded)?;
                 }
@@ -191,32 +199,26 @@ impl Running {
         Ok(ended)
     }
 
-    /// One line for each EIP that came or went, with both families' keys.
-    fn log_change(&self, snapshot: &Snapshot) {
-        let before = self
-            .applied
-            .as_deref()
-            .map(address::by_owner)
-            .unwrap_or_default();
-        let after = address::by_owner(snapshot);
-        for (uid, addresses) in before.iter().filter(|(uid, _)| !after.contains_key(*uid)) {
-            let (ipv4, ipv6) = address::pair(addresses);
-            tracing::info!(eip = %uid, ipv4, ipv6, "addresses withdrawn");
-        }
-        for (uid, addresses) in after
-            .iter()
-            .filter(|(uid, now)| before.get(*uid) != Some(*now))
-        {
-            let (ipv4, ipv6) = address::pair(addresses);
-            tracing::info!(eip = %uid, ipv4, ipv6, "addresses programmed");
-        }
-        let held: Vec<_> = snapshot
-            .entries
-            .iter()
-            .filter(|entry| matches!(entry.body, Body::Addr { .. }))
-            .map(|entry| entry.body.address())
-            .collect();
-        self.metrics.config(snapshot.entries.len(), &held);
+    /// One line for each operation on addresses that has ended.
+    fn follow_addresses(&mut self, answer: &KernelAnswer) {
+        let lines = match answer {
+            KernelAnswer::Applied { rejected, .. } => {
+                let Some((snapshot, holding)) = self.applying.take() else {
+                    return;
+                };
+                self.metrics.entries(snapshot.len());
+                self.operations.applied(&snapshot, holding, rejected)
+            }
+            KernelAnswer::Cleared => self.operations.gone(),
+            KernelAnswer::Flushed
+            | KernelAnswer::Announced
+            | KernelAnswer::Probed(_)
+            | KernelAnswer::Inspected(_)
+            | KernelAnswer::Repaired(_)
+            | KernelAnswer::Failed(_) => return,
+        };
+        lines.iter().for_each(address::tell);
+        self.metrics.addresses(self.operations.counts());
     }
 
     fn now(&self) -> Millis {

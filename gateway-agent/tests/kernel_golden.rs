@@ -5,7 +5,7 @@ mod rig;
 
 use rig::{Net, output};
 
-const ENTRIES: [&str; 15] = [
+const ENTRIES: [&str; 18] = [
     "addr e1 1 10.155.30.241 external",
     "addr e1 1 2001:db8:1::e:1 external",
     "addr e2 1 10.155.30.242 external",
@@ -21,6 +21,9 @@ const ENTRIES: [&str; 15] = [
     "dnat d6 1 2001:db8:1::e:4 tcp * fd00:10:244::5,fd00:10:244::6 *",
     "snat s1 1 10.244.0.0/16 10.155.30.242",
     "snat s2 1 10.244.7.0/24 10.155.30.243",
+    "shape e1 1 10.155.30.241 10000000 20000000",
+    "shape e1 1 2001:db8:1::e:1 10000000 20000000",
+    "shape e3 1 10.155.30.243 - 20000000",
 ];
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod rig;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rig::{Net, addr, ask, serve};
+use rig::{Net, addr, ask, ask_tcp, serve};
 
 fn fips(count: u32) -> Vec<String> {
     (0..count)
@@ -93,4 +95,60 @@ fn a_bad_entry_is_left_out_with_what_needs_it_and_stops_no_other() {
     assert_eq!(ask(&net.client, "10.155.30.241:7000"), addr("10.155.30.9"));
     let again = gateway.apply(1, &entries, true);
     assert_eq!((again.changed, again.rejected.len()), (0, 7));
+}
+
+#[test]
+fn ten_thousand_fips_are_replaced_while_others_begin_connections() {
+    let net = Net::new();
+    let gateway = net.gateway(true);
+    let other = [
+        "addr x 1 10.155.30.250 external".to_owned(),
+        "fip y 1 10.155.30.250 10.244.0.5 both".to_owned(),
+    ];
+    let config = |generation: u32| -> Vec<String> {
+        let (n, shift) = (10_000, generation * 37);
+        let targets = |i: u32| std::net::Ipv4Addr::from(0x0af4_0100 + (i + shift) % n);
+        let moved = fips(n).into_iter().map(move |line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["fip", uid, _, eip, ..] => {
+                    let i: u32 = uid[1..].parse().unwrap();
+                    format!("fip {uid} {generation} {eip} {} both", targets(i))
+                }
+                _ => line,
+            }
+        });
+        moved.chain(other.clone()).collect()
+    };
+    gateway.apply(1, &refs(&config(1)), true);
+    serve(&net.a, "10.244.0.5:7000");
+    assert_eq!(ask(&net.client, "10.155.30.250:7000"), addr("10.155.30.9"));
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = {
+        let (client, stop) = (net.client.clone(), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let (mut begun, mut failed) = (0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                begun += 1;
+                failed += u32::from(ask_tcp(&client, "10.155.30.250:7000").is_none());
+            }
+            (begun, failed)
+        })
+    };
+    let mut during = 0;
+    for generation in 2..5 {
+        let applied = gateway.apply(generation.into(), &refs(&config(generation)), true);
+        assert_eq!(applied.rejected, []);
+        assert!(applied.changed >= 40_000, "{}", applied.changed);
+        during += 1;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let (begun, failed) = load.join().unwrap();
+    println!("{begun} connections begun while 10,000 FIPs were replaced {during} times");
+    assert!(begun > 20, "{begun}");
+    assert_eq!(failed, 0, "of {begun}");
+    // The last config is the one in force.
+    let seen = gateway.with(|kernel| kernel.inspect().unwrap());
+    assert_eq!(seen.drift, Vec::<String>::new());
+    gateway.with(|kernel| kernel.clear().unwrap());
 }

@@ -1,6 +1,7 @@
 //! One place where events meet decisions: applies what the world shows, asks
 //! what is to be done, and puts that into the queue.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::announce::Announcer;
 use crate::clock;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
+use crate::operations::{self, Operations};
 use crate::queue::Queue;
 
 /// What decides: [`sluice_core`]'s operator, or a script in tests.
@@ -46,6 +48,9 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The shared brain.
 pub struct Brain<D> {
     decide: Mutex<D>,
+    operations: Mutex<Operations>,
+    /// Whether this process decides.
+    leads: AtomicBool,
     wake: Notify,
     /// Set once, for this leader's life: a watch that is begun goes on.
     pods_wanted: watch::Sender<bool>,
@@ -57,6 +62,8 @@ impl<D: Decide> Brain<D> {
     pub fn new(decide: D, metrics: Arc<Metrics>) -> Self {
         Self {
             decide: Mutex::new(decide),
+            operations: Mutex::default(),
+            leads: AtomicBool::new(false),
             wake: Notify::new(),
             pods_wanted: watch::Sender::new(false),
             metrics,
@@ -73,6 +80,7 @@ impl<D: Decide> Brain<D> {
         for event in &events {
             self.metrics.census(event);
         }
+        self.log(&events);
         let mut decide = self.lock();
         let now = clock::now();
         for event in events {
@@ -88,6 +96,17 @@ impl<D: Decide> Brain<D> {
                 .send_if_modified(|wanted| !std::mem::replace(wanted, true));
         }
         self.wake.notify_one();
+    }
+
+    /// Only who leads tells: others see the same.
+    fn log(&self, events: &[Event]) {
+        let operations = self.operations.lock();
+        let mut operations = operations.unwrap_or_else(PoisonError::into_inner);
+        let leads = self.leads.load(Ordering::Relaxed);
+        for event in events {
+            let ended = operations.take(event);
+            ended.iter().filter(|_| leads).for_each(operations::tell);
+        }
     }
 
     /// Returns when any rule needs Pods to be watched.
@@ -110,6 +129,7 @@ impl<D: Decide> Brain<D> {
     /// Decides as long as this process leads; returns when it does not any more.
     pub async fn think(&self, leadership: &Leadership, queue: &Queue, announcer: &Announcer) {
         leadership.gained().await;
+        self.leads.store(true, Ordering::Relaxed);
         while leadership.held() {
             let began = Instant::now();
             let (actions, deadline) = {
@@ -140,6 +160,7 @@ impl<D: Decide> Brain<D> {
                 tokio::task::yield_now().await;
             }
         }
+        self.leads.store(false, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, D> {

@@ -17,6 +17,8 @@ use crate::inside_pod;
 use crate::resource::Resource;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 /// Annotation with the digest of what a child was rendered as.
@@ -218,12 +220,14 @@ fn pod(key: Key, uid: Uid, pod: Pod) -> PodFacts {
 fn node(uid: Uid, node: Node) -> NodeFacts {
     let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
     let info = node.status.and_then(|status| status.node_info);
+    let annotations = node.metadata.annotations.unwrap_or_default();
     NodeFacts {
         name: node.metadata.name.unwrap_or_default(),
         uid,
         resource_version: node.metadata.resource_version.unwrap_or_default(),
         boot_id: info.map(|info| info.boot_id).unwrap_or_default(),
         out_of_service: taints.iter().any(|taint| taint.key == OUT_OF_SERVICE),
+        uplink_address: annotations.get(names::ANNOTATION_UPLINK_ADDRESS).cloned(),
     }
 }
 

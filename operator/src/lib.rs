@@ -18,6 +18,7 @@ pub mod execute;
 mod inside_pod;
 pub mod leader;
 pub mod metrics;
+pub mod operations;
 pub mod options;
 pub mod queue;
 pub mod resource;

@@ -59,6 +59,7 @@ pub struct Metrics {
     objects: Family<KindLabel, Gauge>,
     gateways_held: Gauge,
     entries: Gauge,
+    shortages: Gauge,
     failing: Gauge,
     dropped_reports: Counter,
     published: Counter,
@@ -88,6 +89,7 @@ impl Default for Metrics {
             objects: Family::default(),
             gateways_held: Gauge::default(),
             entries: Gauge::default(),
+            shortages: Gauge::default(),
             failing: Gauge::default(),
             dropped_reports: Counter::default(),
             published: Counter::default(),
@@ -185,6 +187,11 @@ impl Default for Metrics {
             "config_entries",
             "Entries that all configs together shall have",
             metrics.entries.clone(),
+        );
+        r.register(
+            "shortages",
+            "Addresses of EIPs that run short of ports, or whose SNATs refuse sources",
+            metrics.shortages.clone(),
         );
         r.register(
             "operator_failing_targets",
@@ -318,15 +325,17 @@ impl Metrics {
             "IPv4"
         };
         let name = claim.metadata.name.clone().unwrap_or_default();
-        if self.claims().insert(name, family).is_none() {
+        // Held until both are counted: a scrape sees both or neither.
+        let mut claims = self.claims();
+        if claims.insert(name, family).is_none() {
             self.adds.get_or_create(&FamilyLabel { family }).inc();
             self.claimed.get_or_create(&FamilyLabel { family }).inc();
         }
     }
 
     fn released(&self, name: &str) {
-        let gone = self.claims().remove(name);
-        if let Some(family) = gone {
+        let mut claims = self.claims();
+        if let Some(family) = claims.remove(name) {
             self.deletes.get_or_create(&FamilyLabel { family }).inc();
             self.claimed.get_or_create(&FamilyLabel { family }).dec();
         }
@@ -358,10 +367,14 @@ impl Metrics {
         let gateways = gauges.gateways.values();
         self.gateways_held
             .set(count(gateways.clone().filter(|g| g.held).count()));
-        self.entries.set(count(gateways.map(|g| g.entries).sum()));
+        self.entries
+            .set(count(gateways.clone().map(|g| g.entries).sum()));
+        self.shortages
+            .set(count(gateways.map(|g| g.shortages).sum()));
         self.failing.set(count(gauges.failing_targets));
         raise(&self.dropped_reports, gauges.dropped_reports);
         raise(&self.published, gauges.published);
+        let _counted = self.claims();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)

@@ -88,7 +88,7 @@ pub fn start_logging(options: &Options) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match options.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => builder.event_format(sluice_journal::Json).init(),
         LogFormat::Text => builder.init(),
     }
     abort_on_panic();

@@ -1,10 +1,11 @@
 //! What a check must notice when it is taken from the gateway.
 
-use crate::plan::{Family, Own};
+use crate::plan::{Eip, Family, Own};
 
 /// Something that is taken from the gateway, or changed. In texts `{4}` is `ip` or `ip6`,
 /// `{n}` the family's digit, `{s}` and `{o}` the lengths of the two prefixes with an
-/// SNAT, and `{l}` the gateway's address on the LAN.
+/// SNAT, `{l}` and `{p}` the gateway's address on the LAN and on the pod network, `{L}` the
+/// LAN's prefix, and `{e}` the EIP without rules.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Damage {
     /// A set or map of `inet sluice` loses its elements.
@@ -21,23 +22,35 @@ pub enum Damage {
     Route(&'static str, &'static str),
     /// The proxies that answer for IPv6 addresses, or the routes that make IPv4 ones local.
     Answers,
-    /// A setting of the kernel, below `net/`.
-    Setting(&'static str, &'static str),
+    /// A setting of the kernel, below `net/`: its name, the wrong value, the usual one.
+    Setting(&'static str, &'static str, &'static str),
+    /// An interface answers for an IPv6 address, or for an IPv4 one of its subnet: address
+    /// and interface.
+    Proxy(&'static str, &'static str),
+    /// Datagrams to this port start no flow.
+    Untracked(u16),
+    /// The agent mends nothing and announces nothing, which it does not on any damaged
+    /// gateway.
+    Idle,
     /// All of these: one alone is made good by another.
     All(Vec<Damage>),
 }
 
 impl Damage {
-    fn fill(text: &str, family: Family) -> String {
-        let (word, subnet, own) = match family {
-            Family::V4 => ("ip", "24", "32"),
-            Family::V6 => ("ip6", "80", "128"),
+    /// A text with the family's words in it.
+    pub(crate) fn fill(text: &str, family: Family) -> String {
+        let (word, subnet, own, lan) = match family {
+            Family::V4 => ("ip", "24", "32", "10.244.0.0/16"),
+            Family::V6 => ("ip6", "80", "128", "fd00:10:244::/64"),
         };
         text.replace("{4}", word)
             .replace("{n}", &family.digit().to_string())
             .replace("{s}", subnet)
             .replace("{o}", own)
             .replace("{l}", &Own::Lan.address(family).to_string())
+            .replace("{p}", &Own::Pod.address(family).to_string())
+            .replace("{e}", &Eip::Bare.address(family).to_string())
+            .replace("{L}", lan)
     }
 
     /// A shell script that does it in the gateway's network namespace, on tables that nobody
@@ -82,7 +95,42 @@ impl Damage {
                                while read -r a; do ip -6 neigh del proxy $a dev eth1 || exit 1; done"
                     .to_owned(),
             },
-            Damage::Setting(path, value) => format!("echo {value} > /proc/sys/net/{path}"),
+            Damage::Setting(path, value, _) => format!("echo {value} > /proc/sys/net/{path}"),
+            Damage::Proxy(address, interface) => {
+                let address = Self::fill(address, family);
+                format!("{ip} neigh add proxy {address} dev {interface}")
+            }
+            Damage::Untracked(port) => format!(
+                "nft 'add chain inet sluice untracked {{ type filter hook prerouting priority -300; }}; \
+                 add rule inet sluice untracked udp dport {port} notrack'"
+            ),
+            Damage::Idle => "true".to_owned(),
+        }
+    }
+
+    /// A shell script that undoes what no agent mends, after what the checks may have made
+    /// of it.
+    #[must_use]
+    pub fn undo(&self, family: Family) -> Option<String> {
+        match self {
+            Damage::Setting(path, _, usual) => {
+                Some(format!("echo {usual} > /proc/sys/net/{path}"))
+            }
+            Damage::Proxy(address, interface) => {
+                let (n, address) = (family.digit(), Self::fill(address, family));
+                Some(format!(
+                    "ip -{n} neigh del proxy {address} dev {interface} 2>/dev/null || true"
+                ))
+            }
+            Damage::Untracked(_) => Some(
+                "nft 'flush chain inet sluice untracked; delete chain inet sluice untracked' 2>/dev/null || true"
+                    .to_owned(),
+            ),
+            Damage::All(parts) => {
+                let parts: Vec<String> = parts.iter().filter_map(|p| p.undo(family)).collect();
+                (!parts.is_empty()).then(|| parts.join("\n"))
+            }
+            _ => None,
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Hosts {
     fragments: BTreeMap<Segment, Fragments>,
     /// Who said that it has an address, by the asking host's segment.
     neighbours: BTreeMap<(Segment, IpAddr), Mac>,
+    /// How often each segment heard who has which address.
+    heard: BTreeMap<Segment, usize>,
     /// What arrived and was not asked for yet.
     inbox: Vec<(Host, Packet)>,
 }
@@ -56,6 +58,7 @@ impl Hosts {
             links,
             fragments: BTreeMap::new(),
             neighbours: BTreeMap::new(),
+            heard: BTreeMap::new(),
             inbox: Vec::new(),
         }
     }
@@ -104,6 +107,11 @@ impl Hosts {
         address: IpAddr,
         wait: Duration,
     ) -> io::Result<Option<Mac>> {
+        if let IpAddr::V6(group) = address
+            && group.is_multicast()
+        {
+            return Ok(Some(multicast(group)));
+        }
         let key = (host.segment(), address);
         let until = Instant::now() + wait;
         let mut again = Instant::now();
@@ -121,6 +129,82 @@ impl Hosts {
             self.look()?;
             sleep(LOOK);
         }
+    }
+
+    /// Asks so often who has these addresses, by turns, and how long it took until all was
+    /// answered; `None` where it was not in time.
+    ///
+    /// # Errors
+    /// The links'.
+    pub fn resolve_often(
+        &mut self,
+        host: Host,
+        addresses: &[IpAddr],
+        times: usize,
+        wait: Duration,
+    ) -> io::Result<Option<Duration>> {
+        let segment = host.segment();
+        self.look()?;
+        self.heard.insert(segment, 0);
+        let start = Instant::now();
+        for address in addresses.iter().cycle().take(times) {
+            self.put(segment, &question(host, *address))?;
+        }
+        loop {
+            self.look()?;
+            if self
+                .heard
+                .get(&segment)
+                .is_some_and(|heard| *heard >= times)
+            {
+                return Ok(Some(start.elapsed()));
+            }
+            if start.elapsed() > wait {
+                return Ok(None);
+            }
+            sleep(LOOK);
+        }
+    }
+
+    /// A host says unasked that it has an address: to all, who believe it.
+    ///
+    /// # Errors
+    /// The links'.
+    pub fn claim(&mut self, host: Host, address: IpAddr) -> io::Result<()> {
+        let mac = host.mac();
+        let frame = match address {
+            IpAddr::V4(own) => arp_frame(2, [0xff; 6], mac, own, ([0xff; 6], own)),
+            IpAddr::V6(own) => {
+                let all = (multicast(ALL_NODES), ALL_NODES);
+                discovery_frame(ADVERT, (mac, own), all, own, 0x20)
+            }
+        };
+        self.neighbours.insert((host.segment(), address), mac);
+        self.put(host.segment(), &frame)
+    }
+
+    /// Waits until the gateway is known to have an address, without asking.
+    ///
+    /// # Errors
+    /// The links'.
+    pub fn hear(&mut self, host: Host, address: IpAddr, wait: Duration) -> io::Result<bool> {
+        let until = Instant::now() + wait;
+        loop {
+            let mac = self.neighbours.get(&(host.segment(), address));
+            if mac.is_some_and(|mac| !is_own(*mac)) {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            self.look()?;
+            sleep(LOOK);
+        }
+    }
+
+    /// Forgets who has an address.
+    pub fn forget_neighbour(&mut self, host: Host, address: IpAddr) {
+        self.neighbours.remove(&(host.segment(), address));
     }
 
     /// Waits for a packet at a host, and takes it from the inbox.
@@ -220,13 +304,19 @@ impl Hosts {
         }
     }
 
+    fn learn(&mut self, segment: Segment, address: IpAddr, mac: Mac) {
+        self.neighbours.insert((segment, address), mac);
+        *self.heard.entry(segment).or_default() += 1;
+    }
+
     fn arp(&mut self, segment: Segment, rest: &[u8]) -> Option<Vec<u8>> {
         let operation = u16::from_be_bytes(*rest.get(6..)?.first_chunk()?);
         let mac: Mac = *rest.get(8..)?.first_chunk()?;
         let sender = Ipv4Addr::from(*rest.get(14..)?.first_chunk::<4>()?);
         let target = Ipv4Addr::from(*rest.get(24..)?.first_chunk::<4>()?);
-        if operation != 1 {
-            self.neighbours.insert((segment, sender.into()), mac);
+        // An answer, or what is said unasked.
+        if operation != 1 || sender == target {
+            self.learn(segment, sender.into(), mac);
             return None;
         }
         let host = holder(segment, target.into())?;
@@ -242,21 +332,22 @@ impl Hosts {
         packet: &Packet,
     ) -> Option<Vec<u8>> {
         if kind == ADVERT {
-            self.neighbours.insert((segment, target.into()), from);
+            self.learn(segment, target.into(), from);
             return None;
         }
         let host = holder(segment, target.into())?;
         let IpAddr::V6(asker) = packet.from else {
             return None;
         };
-        // Solicited and override.
-        Some(discovery_frame(
-            ADVERT,
-            (host.mac(), target),
-            (from, asker),
-            target,
-            0x60,
-        ))
+        // Who has no address yet is answered by telling all; override, and solicited where
+        // somebody in particular is answered (RFC 4861 §7.2.4).
+        let (to, flags) = if asker.is_unspecified() {
+            ((multicast(ALL_NODES), ALL_NODES), 0x20)
+        } else {
+            ((from, asker), 0x60)
+        };
+        let own = (host.mac(), target);
+        Some(discovery_frame(ADVERT, own, to, target, flags))
     }
 }
 
@@ -315,6 +406,15 @@ fn ethernet(to: Mac, from: Mac, kind: u16) -> Vec<u8> {
     frame
 }
 
+/// All nodes of a link (RFC 4291 §2.7.1).
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// The Ethernet address of a group (RFC 2464 §7).
+fn multicast(group: Ipv6Addr) -> Mac {
+    let [.., a, b, c, d] = group.octets();
+    [0x33, 0x33, a, b, c, d]
+}
+
 /// Who has the address?
 fn question(host: Host, address: IpAddr) -> Vec<u8> {
     match (address, host.address(Family::V4), host.address(Family::V6)) {
@@ -333,7 +433,7 @@ fn question(host: Host, address: IpAddr) -> Vec<u8> {
                 0xff00 | u16::from(x),
                 u16::from_be_bytes([y, z]),
             );
-            let to = ([0x33, 0x33, 0xff, x, y, z], group);
+            let to = (multicast(group), group);
             discovery_frame(SOLICIT, (host.mac(), own), to, target, 0)
         }
         _ => Vec::new(),

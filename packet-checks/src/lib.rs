@@ -9,11 +9,12 @@
 //! says what the gateway must be told, and [`damage::Damage`] is done by commands in the
 //! gateway's network namespace.
 
+pub mod act;
 pub mod check;
 pub mod damage;
 pub mod hosts;
 pub mod packet;
 pub mod plan;
 pub mod run;
-pub mod socket;
 pub mod table;
+pub mod trace;

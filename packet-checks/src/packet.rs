@@ -268,7 +268,7 @@ impl Packet {
         [header.to_bytes().as_slice(), payload].concat()
     }
 
-    fn protocol(&self) -> u8 {
+    pub(crate) fn protocol(&self) -> u8 {
         match &self.body {
             Body::Udp { .. } => UDP,
             Body::Tcp { .. } => TCP,

@@ -2,15 +2,19 @@
 
 use std::net::IpAddr;
 
-use crate::check::{At, Check};
+use crate::check::{At, Check, Flow};
 use crate::plan::{Eip, Family, Host, Own};
 
+mod changes;
 mod errors;
 mod guards;
 mod hairpin;
 mod neighbours;
+mod overlap;
 mod shapes;
+mod sizes;
 mod translate;
+mod uplinks;
 
 /// All checks of a family, each with flows of its own.
 #[must_use]
@@ -26,6 +30,10 @@ pub fn checks(family: Family) -> Vec<Check> {
     guards::add(&mut table);
     neighbours::add(&mut table);
     shapes::add(&mut table);
+    sizes::add(&mut table);
+    changes::add(&mut table);
+    uplinks::add(&mut table);
+    overlap::add(&mut table);
     table.checks
 }
 
@@ -62,6 +70,32 @@ impl Table {
 
     fn eip_at(&self, eip: Eip, port: u16) -> At {
         (self.eip(eip), port)
+    }
+
+    /// A flow from outside to an EIP's port, which leads to an inside host's.
+    fn inward(&self, from: (Host, u16), eip: (Eip, u16), to: (Host, u16)) -> Flow {
+        self.hairpin(from, self.host(from.0), eip, to)
+    }
+
+    /// A flow from an inside host, which shows an EIP outside.
+    fn outward(&self, from: (Host, u16), eip: Eip, to: (Host, u16)) -> Flow {
+        Flow {
+            from: from.0,
+            sent: (self.at(from.0, from.1), self.at(to.0, to.1)),
+            to: to.0,
+            seen: (self.eip_at(eip, from.1), self.at(to.0, to.1)),
+        }
+    }
+
+    /// A flow to an EIP's port, which leads to an inside host's; `shown` is who seems to
+    /// have sent it.
+    fn hairpin(&self, from: (Host, u16), shown: IpAddr, eip: (Eip, u16), to: (Host, u16)) -> Flow {
+        Flow {
+            from: from.0,
+            sent: (self.at(from.0, from.1), self.eip_at(eip.0, eip.1)),
+            to: to.0,
+            seen: ((shown, from.1), self.at(to.0, to.1)),
+        }
     }
 }
 

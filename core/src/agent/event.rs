@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use sluice_crds::internal::{
-    GatewayConfigSpec, GatewayInstanceStatus, Problem, RejectedEntry, RuleSliceSpec,
-    UnusableAddress, UplinkOwnAddress,
+    GatewayConfigSpec, GatewayInstanceStatus, NeighbourChange, Problem, RejectedEntry,
+    RuleSliceSpec, Shortage, UnusableAddress, UplinkOwnAddress,
 };
 
 use crate::identity::{Revision, Term, Uid};
@@ -90,6 +90,10 @@ pub struct Inspection {
     pub problems: Vec<Problem>,
     /// The uplinks' own addresses.
     pub uplinks: Vec<UplinkOwnAddress>,
+    /// MAC addresses that changed, of next hops and own interfaces.
+    pub neighbours: Vec<NeighbourChange>,
+    /// Wrong neighbour entries that were replaced during the look.
+    pub mended: i64,
 }
 
 /// How the [`super::KernelOp`] under way ended.
@@ -171,6 +175,8 @@ pub enum Event {
     Kernel(KernelAnswer),
     /// The kernel told something by itself.
     Notice(Notice),
+    /// What runs short by the last sample; told when it changes.
+    Shortages(Vec<Shortage>),
     /// Answer to [`super::Action::ReadPod`].
     Pod(PodSeen),
     /// The API server refused the token (401).

@@ -27,7 +27,6 @@ use std::net::IpAddr;
 use sluice_crds::internal::GatewayInstanceStatus;
 
 use crate::config::Snapshot;
-use crate::entry::Body;
 use crate::identity::{InstanceId, Revision};
 
 mod action;
@@ -142,6 +141,7 @@ impl Agent {
             Event::Report(answer) => self.report_answered(now, answer),
             Event::Kernel(answer) => self.kernel_answered(now, answer),
             Event::Notice(notice) => self.plane.noticed(now, notice),
+            Event::Shortages(shortages) => self.plane.shortages = shortages,
             Event::Pod(pod) => self.pod_seen(now, pod),
             Event::Unauthorized => self.unauthorized(),
             Event::Terminate => self.terminate(),
@@ -173,13 +173,7 @@ impl Agent {
 
 /// All addresses that a holder of this config answers for.
 fn addresses(snapshot: &Snapshot) -> BTreeSet<IpAddr> {
-    let eips = snapshot
-        .entries
-        .iter()
-        .filter_map(|entry| match entry.body {
-            Body::Addr { address, .. } => Some(address),
-            Body::Fip { .. } | Body::Dnat { .. } | Body::Snat { .. } => None,
-        });
+    let eips = snapshot.entries().filter_map(|entry| entry.body.held());
     eips.chain(next_hops(snapshot)).collect()
 }
 

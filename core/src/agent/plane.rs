@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice_crds::internal::{Applied, Problem, RejectedEntry, UnusableAddress};
+use sluice_crds::internal::{Applied, Problem, RejectedEntry, Shortage, UnusableAddress};
 
 use super::backoff::{Backoff, after};
 use super::event::{Addresses, Found, Inspection, Notice};
@@ -109,6 +109,8 @@ pub(super) struct Plane {
     conflicts: BTreeMap<std::net::IpAddr, String>,
     probed_at: Option<Millis>,
     inspection: Inspection,
+    /// What runs short by the last sample.
+    pub(super) shortages: Vec<Shortage>,
     inspect_at: Millis,
     inspected_at: Option<Millis>,
     repairs: i64,
@@ -146,6 +148,7 @@ impl Plane {
             conflicts: BTreeMap::new(),
             probed_at: None,
             inspection: Inspection::default(),
+            shortages: Vec::new(),
             inspect_at: Millis(0),
             inspected_at: None,
             repairs: 0,
@@ -233,7 +236,11 @@ impl Plane {
                 unusable: status.unusable.clone(),
                 problems: status.problems.clone(),
                 uplinks: status.uplinks.clone(),
+                neighbours: status.neighbours.clone(),
+                mended: 0,
             };
+            // Until the first sample, as it was.
+            self.shortages.clone_from(&status.shortages);
         }
         true
     }
@@ -344,7 +351,7 @@ impl Plane {
                 uid: revision.uid.to_string(),
                 generation: revision.generation,
                 digest: snapshot.digest.to_string(),
-                slices: snapshot.slices.clone(),
+                slices: snapshot.names.clone(),
             },
             rejected: unacked.rejected,
             holding: done.holding,

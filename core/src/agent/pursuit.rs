@@ -8,7 +8,7 @@ use sluice_crds::internal::{Problem, RuleSliceSpec};
 use super::backoff::{Backoff, Wake};
 use super::event::{Found, Header};
 use super::{Action, Good, Millis};
-use crate::config::{self, BadConfig};
+use crate::config::{self, BadConfig, Slice};
 use crate::entry::FORMAT;
 use crate::identity::Revision;
 
@@ -27,7 +27,7 @@ pub(super) struct Pursuit {
     /// Why the newest header is not followed.
     refused: Option<Problem>,
     /// Slices that the goal or the good config names.
-    cache: BTreeMap<String, RuleSliceSpec>,
+    cache: BTreeMap<String, Arc<Slice>>,
     /// The header must be read live before it is believed.
     confirm: bool,
     reading: bool,
@@ -114,7 +114,19 @@ impl Pursuit {
         error: Option<String>,
     ) {
         self.fetching = false;
-        self.cache.extend(found);
+        let mut bad = None;
+        for (name, spec) in found {
+            // What no goal asks for any more is let go.
+            let Some(goal) = &self.goal else { break };
+            match Slice::read(&goal.spec.gateway.name, &name, &spec) {
+                Ok(slice) => {
+                    self.cache.insert(name, Arc::new(slice));
+                }
+                // It may have been damaged on the way: it is read again.
+                Err(error) if goal.spec.slices.contains(&name) => bad = Some(error),
+                Err(_) => {}
+            }
+        }
         let wanted = |name: &String| {
             self.goal
                 .as_ref()
@@ -130,6 +142,9 @@ impl Pursuit {
             self.retry.failed(now);
         } else if let Some(error) = error {
             self.refuse("ConfigUnread", format!("slices could not be read: {error}"));
+            self.retry.failed(now);
+        } else if let Some(bad) = bad {
+            self.refuse("ConfigRefused", bad.to_string());
             self.retry.failed(now);
         }
         self.assemble(now);
@@ -164,7 +179,7 @@ impl Pursuit {
             );
         }
         // Slices that were read for a header that was overtaken are not wanted any more.
-        let good = self.good.iter().flat_map(|good| &good.snapshot.slices);
+        let good = self.good.iter().flat_map(|good| &good.snapshot.names);
         let wanted: BTreeSet<&String> = header.spec.slices.iter().chain(good).collect();
         self.cache.retain(|name, _| wanted.contains(name));
         self.goal = Some(header);
@@ -189,7 +204,8 @@ impl Pursuit {
         match config::assemble(&goal.spec, &self.cache) {
             Ok(snapshot) => {
                 self.floor = Some((goal.revision.clone(), snapshot.digest.to_string()));
-                self.cache.retain(|name, _| snapshot.slices.contains(name));
+                let names: BTreeSet<&String> = snapshot.names.iter().collect();
+                self.cache.retain(|name, _| names.contains(name));
                 self.good = Some(Good {
                     revision: goal.revision.clone(),
                     snapshot: Arc::new(snapshot),

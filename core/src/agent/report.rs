@@ -13,8 +13,13 @@ use crate::identity::Term;
 const LIST_MAX: usize = 1_024;
 /// The longest text that a report may carry (as in the schema).
 const TEXT_MAX: usize = 512;
+/// The most shortages that a report may list (as in the schema); they stop nothing, so the
+/// rest is left out.
+const SHORTAGES_MAX: usize = 256;
 /// The most problems that a report may list (as in the schema).
 const PROBLEMS_MAX: usize = 16;
+/// The most neighbours that a report may list (as in the schema).
+const NEIGHBOURS_MAX: usize = 128;
 
 /// How often the report is read, in case somebody deleted it or wrote something
 /// else: nothing is good without it, and nobody but this instance can restore it.
@@ -103,7 +108,12 @@ impl Agent {
             }),
             unusable: unusable(plane),
             problems: self.problems(),
+            shortages: match plane.is_answering() {
+                true => plane.shortages.clone(),
+                false => Vec::new(),
+            },
             uplinks: plane.inspection().uplinks.clone(),
+            neighbours: plane.inspection().neighbours.clone(),
             ..base
         };
         bound(&mut status);
@@ -212,11 +222,16 @@ fn bound(status: &mut GatewayInstanceStatus) {
     status.rejected.truncate(LIST_MAX);
     status.unusable.truncate(LIST_MAX);
     status.problems.truncate(PROBLEMS_MAX);
+    status.neighbours.truncate(NEIGHBOURS_MAX);
+    status.shortages.truncate(SHORTAGES_MAX);
     for rejected in &mut status.rejected {
         shorten(&mut rejected.error);
     }
     for unusable in &mut status.unusable {
         shorten(&mut unusable.message);
+    }
+    for shortage in &mut status.shortages {
+        shorten(&mut shortage.message);
     }
     for problem in &mut status.problems {
         shorten(&mut problem.message);

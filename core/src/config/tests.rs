@@ -12,22 +12,21 @@ fn gateway() -> OwnerGateway {
     }
 }
 
-fn settings() -> ConfigSettings {
-    ConfigSettings {
-        lan: ConfigLan {
+pub(super) fn settings() -> ConfigSettings {
+    ConfigSettings::new(
+        ConfigLan {
             interface: "lan0".into(),
             addresses: vec!["10.244.0.254/16".into()],
             routes: vec![],
         },
-        uplinks: vec![ConfigUplink {
+        vec![ConfigUplink {
             name: "external".into(),
             interface: "eth1".into(),
             subnets: vec![],
             ipv4: None,
             ipv6: None,
         }],
-        ping_eips: true,
-    }
+    )
 }
 
 /// `n` objects with one to three entries each.
@@ -97,9 +96,9 @@ fn what_was_compiled_assembles_to_the_same_entries() {
             .all(|(_, s)| s.entries.len() <= SLICE_MAX)
     );
     let slices = config.slices.iter().cloned().collect();
-    let snapshot = assemble(&config.header, &slices).unwrap();
+    let snapshot = receive(&config.header, &slices).unwrap();
     assert_eq!(snapshot.digest.to_string(), config.header.digest);
-    assert_eq!(snapshot.entries.len() as i64, config.header.entries);
+    assert_eq!(snapshot.len() as i64, config.header.entries);
 }
 
 #[test]
@@ -111,28 +110,28 @@ fn a_changed_missing_or_foreign_slice_is_noticed() {
     let mut missing = slices.clone();
     missing.remove(&name);
     assert_eq!(
-        assemble(&config.header, &missing),
+        receive(&config.header, &missing),
         Err(BadConfig::SliceMissing(name.clone()))
     );
 
     let mut forged = slices.clone();
     forged.get_mut(&name).unwrap().entries.pop();
     assert_eq!(
-        assemble(&config.header, &forged),
+        receive(&config.header, &forged),
         Err(BadConfig::SliceForged(name))
     );
 
     let mut header = config.header.clone();
     header.settings.ping_eips = false;
     assert!(matches!(
-        assemble(&header, &slices),
+        receive(&header, &slices),
         Err(BadConfig::DigestDiffers { .. })
     ));
 
     let mut header = config.header;
     header.format = FORMAT + 1;
     assert_eq!(
-        assemble(&header, &slices),
+        receive(&header, &slices),
         Err(BadConfig::UnknownFormat(FORMAT + 1))
     );
 }

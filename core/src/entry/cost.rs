@@ -81,7 +81,7 @@ impl Body {
                 inside_ports,
                 ..
             } => expanded(*ports, *inside_ports, targets),
-            Body::Addr { .. } | Body::Fip { .. } | Body::Snat { .. } => 0,
+            Body::Addr { .. } | Body::Fip { .. } | Body::Snat { .. } | Body::Shape { .. } => 0,
         }
     }
 }

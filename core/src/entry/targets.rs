@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::spread::mix;
+
 #[cfg(test)]
 mod tests;
 
@@ -189,12 +191,4 @@ fn seed(address: IpAddr) -> u64 {
 /// Where a target stands among those that want a slot: the lowest has it.
 fn rank(seed: u64, slot: u32) -> u64 {
     mix(seed ^ mix(u64::from(slot) + 1))
-}
-
-/// A bijection of 64 bits that spreads each bit over all (the finalizer of MurmurHash3,
-/// with the constants of its variant 13).
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

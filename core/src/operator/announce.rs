@@ -8,7 +8,7 @@ use super::action::Announcement;
 use super::event::{Key, Kind, Millis};
 use crate::identity::Uid;
 
-/// A change of Ready.
+/// A change of Ready, or of what runs short meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub uid: Uid,
@@ -16,7 +16,24 @@ pub(crate) struct Change {
     pub gateway: Option<Key>,
     /// Whether it is Ready now.
     pub ready: bool,
+    /// What runs short, where that is the news: the reason of `Ready`.
+    pub short: Option<&'static str>,
     pub message: String,
+}
+
+impl Change {
+    fn is_bad(&self) -> bool {
+        !self.ready || self.short.is_some()
+    }
+
+    /// How it counts in a summary.
+    fn state(&self) -> &'static str {
+        match (self.short, self.ready) {
+            (Some(_), _) => "Ready and short of ports",
+            (None, true) => "Ready",
+            (None, false) => "not Ready",
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,9 +127,13 @@ impl Announcer {
                             .map(|(kind, key, change)| Announcement {
                                 kind,
                                 key,
+                                warning: change.is_bad(),
                                 uid: change.uid,
-                                warning: !change.ready,
-                                reason: if change.ready { "Ready" } else { "NotReady" },
+                                reason: match (change.short, change.ready) {
+                                    (Some(reason), _) => reason,
+                                    (None, true) => "Ready",
+                                    (None, false) => "NotReady",
+                                },
                                 message: change.message,
                             }),
                     )
@@ -128,17 +149,14 @@ impl Announcer {
 }
 
 fn summarize(key: Key, uid: Uid, batch: &Batch) -> Announcement {
-    let mut counts: BTreeMap<(Kind, bool), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(Kind, &str), usize> = BTreeMap::new();
     for (kind, _, change) in &batch.changes {
-        *counts.entry((*kind, change.ready)).or_default() += 1;
+        *counts.entry((*kind, change.state())).or_default() += 1;
     }
-    let lost = batch.changes.iter().any(|(_, _, c)| !c.ready);
+    let lost = batch.changes.iter().any(|(_, _, c)| c.is_bad());
     let parts: Vec<String> = counts
         .into_iter()
-        .map(|((kind, ready), n)| {
-            let state = if ready { "Ready" } else { "not Ready" };
-            format!("{n} {kind:?} {state}")
-        })
+        .map(|((kind, state), n)| format!("{n} {kind:?} {state}"))
         .collect();
     let cause = if batch.holder_changed {
         "the holder changed: "

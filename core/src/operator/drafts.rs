@@ -207,9 +207,11 @@ impl Operator {
                 .unwrap_or_default(),
             node: report.map(|r| r.spec.node.clone()).unwrap_or_default(),
             term: term.transitions,
+            // A Lease has microseconds, a status whole seconds.
             since: self
                 .lease_of(uid)
-                .and_then(|l| l.acquire_time.parse().ok())
+                .and_then(|l| l.acquire_time.parse::<Timestamp>().ok())
+                .and_then(|since| Timestamp::from_second(since.as_second()).ok())
                 .map(Time),
         })
     }
@@ -240,7 +242,7 @@ impl Operator {
         };
         let [used4, used6] = used;
         let (ipv4, ipv6) = (usage(IpFamily::IPv4, used4), usage(IpFamily::IPv6, used6));
-        let full: Vec<String> = [IpFamily::IPv4, IpFamily::IPv6]
+        let full: Vec<String> = IpFamily::BOTH
             .into_iter()
             .zip(taken)
             .filter(|(family, taken)| {

@@ -1,5 +1,6 @@
 //! What each object asks of a gateway's kernel now.
 
+use std::iter;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -74,7 +75,7 @@ impl Operator {
                 && let Some(site_state) = self.sites.get_mut(&site)
                 && site_state.desired.get(&uid) != Some(&placed)
             {
-                site_state.desired.insert(uid, placed);
+                site_state.place(&uid, Some(placed));
                 self.entries_changed(kind, key, &[site]);
             }
             return;
@@ -82,7 +83,7 @@ impl Operator {
         let mut touched = Vec::new();
         if let Some((site, uid)) = old {
             if let Some(state) = self.sites.get_mut(&site) {
-                state.desired.remove(&uid);
+                state.place(&uid, None);
             }
             self.placed.remove(&name);
             touched.push(site);
@@ -93,9 +94,7 @@ impl Operator {
                 .eips
                 .get(&self.eip_of(kind, key))
                 .map(|v| v.gateway.clone());
-            self.site(&site, gateway)
-                .desired
-                .insert(uid.clone(), placed);
+            self.site(&site, gateway).place(&uid, Some(placed));
             self.placed.insert(name, (site.clone(), uid));
             touched.push(site);
         }
@@ -150,13 +149,21 @@ impl Operator {
             return None;
         }
         let site = view.gateway_uid.clone()?;
-        let bodies = view
-            .granted
-            .iter()
-            .map(|address| Body::Addr {
+        let answers = |address| Body::Addr {
+            address,
+            uplink: view.uplink.clone(),
+        };
+        let limits = |address| {
+            let (ingress, egress) = view.limits;
+            (ingress.is_some() || egress.is_some()).then_some(Body::Shape {
                 address,
-                uplink: view.uplink.clone(),
+                ingress,
+                egress,
             })
+        };
+        let granted = view.granted.iter();
+        let bodies = granted
+            .flat_map(|address| iter::once(answers(address)).chain(limits(address)))
             .collect();
         let rank = Rank {
             created_secs: view.created_secs,
@@ -226,7 +233,7 @@ impl Operator {
                     })
                 })
                 .collect(),
-            Ask::Snat(prefixes) => prefixes
+            Ask::Snat(prefixes, per_source) => prefixes
                 .iter()
                 .copied()
                 .chain(rule.pod_sources())
@@ -235,6 +242,7 @@ impl Operator {
                     Some(Body::Snat {
                         source: IpNet::new(prefix.network(), prefix.length()).ok()?,
                         address: granted.get(prefix.family())?,
+                        per_source: *per_source,
                     })
                 })
                 .collect(),

@@ -199,6 +199,8 @@ pub struct NodeFacts {
     pub boot_id: String,
     /// Whether it has the taint `node.kubernetes.io/out-of-service`.
     pub out_of_service: bool,
+    /// Its annotation `sluice.dev/uplink-address`.
+    pub uplink_address: Option<String>,
 }
 
 /// A Namespace.

@@ -9,7 +9,7 @@ use super::site::Site;
 use super::subject::Subject;
 use super::world::Record;
 use crate::identity::Uid;
-use sluice_crds::internal::GatewayInstanceStatus;
+use sluice_crds::internal::{GatewayInstanceStatus, Problem, Shortage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -28,8 +28,13 @@ pub(crate) struct Evidence {
     pub unusable: BTreeMap<IpAddr, (String, String)>,
     /// Why no address of the instance works, if so.
     pub blocked: Option<(String, String)>,
-    /// What keeps a part of it from working: an uplink of several that is down.
-    pub impaired: Option<String>,
+    /// What keeps a part of it from working, or works otherwise than was asked:
+    /// an uplink of several that is down, a next hop that does not answer, an
+    /// override that does not fit, a log of flows that the kernel says nothing to. Reason
+    /// and words.
+    pub impaired: Option<(String, String)>,
+    /// What runs short while it still works.
+    pub shortages: Vec<Shortage>,
 }
 
 /// Evidence as it stood when a live read of the Lease began.
@@ -131,6 +136,7 @@ impl Operator {
             }
             site.evidence = new;
             if let Some(proven) = site.evidence.proven {
+                site.history.prove(proven);
                 site.shown.retain(|generation, _| *generation > proven);
             }
             if !same_holder {
@@ -211,15 +217,26 @@ impl Evidence {
                     .insert(address, (unusable.reason.clone(), unusable.message.clone()));
             }
         }
+        self.shortages.clone_from(&status.shortages);
         self.blocked = status
             .problems
             .iter()
             .find(|p| p.blocking)
             .map(|p| (p.reason.clone(), p.message.clone()));
+        let told = |p: &&Problem| !p.blocking && TOLD.iter().any(|t| p.reason.starts_with(t));
         self.impaired = status
             .problems
             .iter()
-            .find(|p| !p.blocking && p.reason.starts_with("Interface"))
-            .map(|p| p.message.clone());
+            .find(told)
+            .map(|p| (p.reason.clone(), p.message.clone()));
     }
 }
+
+/// How the reasons begin of what a gateway's Ready tells although it is True.
+const TOLD: [&str; 5] = [
+    "Interface",
+    "AddressNotOnInterface",
+    "AnnotationInvalid",
+    "NextHop",
+    "FlowLogSilent",
+];

@@ -41,6 +41,8 @@ pub struct GatewayGauge {
     pub entries: usize,
     /// Whether an instance holds it, its Lease alive.
     pub held: bool,
+    /// EIPs' addresses that run short of something.
+    pub shortages: usize,
 }
 
 impl Operator {
@@ -71,6 +73,7 @@ impl Operator {
                     let gauge = GatewayGauge {
                         entries: site.desired.values().map(|p| p.entries.len()).sum(),
                         held: matches!(site.evidence.holder, Holder::Held { .. }),
+                        shortages: site.evidence.shortages.len(),
                     };
                     (site.key.clone(), gauge)
                 })

@@ -54,7 +54,7 @@ use k8s_openapi::jiff::Timestamp;
 pub use gauges::Gauges;
 pub use settings::OperatorSettings;
 
-use action::{Action, Outcome, StatusWrite, Target};
+use action::{Action, Announcement, Outcome, StatusWrite, Target};
 use announce::Announcer;
 use event::{Event, Key, Kind, Millis};
 use queue::Queue;
@@ -183,7 +183,25 @@ impl Operator {
             .announcer
             .take(now, self.settings.announce_each, gateway);
         actions.extend(events.into_iter().map(Action::Emit));
+        let news = std::mem::take(&mut self.world.news);
+        actions.extend(
+            news.into_iter()
+                .filter_map(|(gateway, words)| self.neighbour_changed(&gateway, words)),
+        );
         actions
+    }
+
+    /// The Event that tells of a neighbour on its gateway, while that exists.
+    fn neighbour_changed(&self, gateway: &Uid, message: String) -> Option<Action> {
+        let key = self.world.gateways_by_uid.get(gateway)?;
+        Some(Action::Emit(Announcement {
+            kind: Kind::NATGateway,
+            key: key.clone(),
+            uid: gateway.clone(),
+            warning: true,
+            reason: "MACChanged",
+            message,
+        }))
     }
 
     /// An action has ended; objects that the server answered with were fed back before.

@@ -76,16 +76,14 @@ impl Ranges {
 
     /// The lowest address that is in both sets.
     pub(crate) fn first_shared(&self, other: &Self) -> Option<IpAddr> {
-        [IpFamily::IPv4, IpFamily::IPv6]
-            .into_iter()
-            .find_map(|family| {
-                self.of(family)
-                    .iter()
-                    .flat_map(|a| other.of(family).iter().map(move |b| (a, b)))
-                    .filter(|(a, b)| a.0 <= b.1 && b.0 <= a.1)
-                    .map(|(a, b)| address(family, a.0.max(b.0)))
-                    .min()
-            })
+        IpFamily::BOTH.into_iter().find_map(|family| {
+            self.of(family)
+                .iter()
+                .flat_map(|a| other.of(family).iter().map(move |b| (a, b)))
+                .filter(|(a, b)| a.0 <= b.1 && b.0 <= a.1)
+                .map(|(a, b)| address(family, a.0.max(b.0)))
+                .min()
+        })
     }
 
     /// How many addresses of a family there are.
@@ -97,13 +95,11 @@ impl Ranges {
 
     /// The ranges, in order, IPv4 first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = AddressRange> {
-        [IpFamily::IPv4, IpFamily::IPv6]
-            .into_iter()
-            .flat_map(|family| {
-                self.of(family).iter().filter_map(move |(f, l)| {
-                    AddressRange::new(address(family, *f), address(family, *l))
-                })
+        IpFamily::BOTH.into_iter().flat_map(|family| {
+            self.of(family).iter().filter_map(move |(f, l)| {
+                AddressRange::new(address(family, *f), address(family, *l))
             })
+        })
     }
 
     /// A free address of a family: the first one from a place that `spread`

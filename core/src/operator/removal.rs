@@ -44,11 +44,7 @@ impl Operator {
             .history
             .published(object)
             .is_some_and(|lines| lines.iter().any(|l| names(&l.line)))
-            || site.pending.as_ref().is_some_and(|p| {
-                p.lines
-                    .get(object)
-                    .is_some_and(|lines| lines.iter().any(|l| names(l)))
-            });
+            || site.is_pending(object, names);
         let header = site.history.uid().cloned();
         // A header that has come and was not looked at may have brought it back.
         let shown = self

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice_crds::GatewayConfig;
+use sluice_crds::internal::{ConfigNode, GatewayConfigSpec};
 
 use super::Operator;
 use super::action::{Action, Outcome, Target};
@@ -11,12 +11,13 @@ use super::disagree::Disagreements;
 use super::entries::Placed;
 use super::event::{ChildKind, Key, Kind, LeaseFacts, Millis};
 use super::evidence::{Confirmation, Evidence};
-use super::history::{History, Lines};
+use super::history::History;
 use super::lease::LeaseClock;
-use super::publish::{Pending, Swept};
+use super::publish::{self, Pending, Swept};
 use super::roll::Roll;
 use super::subject::Subject;
 use super::world::{Meta, Record};
+use crate::config::Cutter;
 use crate::identity::Uid;
 
 /// Revisions whose first sight is remembered.
@@ -29,10 +30,16 @@ pub(crate) struct Site {
     pub key: Key,
     /// What each object shall have in the config.
     pub desired: BTreeMap<Uid, Placed>,
+    /// Which of that stands in which slice.
+    pub cutter: Cutter,
+    /// What the Nodes of its Pods override.
+    pub nodes: Vec<ConfigNode>,
     /// Whether `desired` or the settings may differ from what is published.
     pub stale: bool,
     pub pending: Option<Pending>,
     pub history: History,
+    /// The header whose content the history has taken in last.
+    pub followed: Option<GatewayConfigSpec>,
     pub clock: LeaseClock,
     pub instances: Instances,
     pub evidence: Evidence,
@@ -168,16 +175,14 @@ impl Operator {
         if !news {
             return Vec::new();
         }
-        let ours = site
-            .pending
-            .as_ref()
-            .filter(|p| p.config.header.digest == header.spec.digest)
-            .map(|p| p.lines.clone());
-        let lines = ours.or_else(|| lines_of(&self.world, key, header));
-        if site.pending.as_ref().is_some_and(|p| {
-            p.config.header.digest == header.spec.digest
-                && p.config.header.slices == header.spec.slices
-        }) {
+        let content = publish::content(site, &self.world, header);
+        let Some(site) = self.sites.get_mut(uid) else {
+            return Vec::new();
+        };
+        let is_ours = |p: &Pending| {
+            p.header.digest == header.spec.digest && p.header.slices == header.spec.slices
+        };
+        if site.pending.as_ref().is_some_and(is_ours) {
             site.pending = None;
         }
         site.unsettled = None;
@@ -189,8 +194,14 @@ impl Operator {
         while site.shown.len() > SHOWN_MAX {
             site.shown.pop_first();
         }
-        site.history
-            .advance(&header_uid, generation, &header.spec.digest, lines)
+        let digest = &header.spec.digest;
+        let changed = site
+            .history
+            .advance(&header_uid, generation, digest, content);
+        if site.history.is_at(header) {
+            site.followed = Some(header.spec.clone());
+        }
+        changed
     }
 
     /// Lets the history forget what all instances have left behind.
@@ -320,18 +331,4 @@ impl Operator {
             _ => {}
         }
     }
-}
-
-/// A header's content, where all its slices are known.
-fn lines_of(world: &super::world::World, key: &Key, header: &GatewayConfig) -> Option<Lines> {
-    let mut lines = Lines::new();
-    for name in &header.spec.slices {
-        let slice = world.slices.get(&Key {
-            namespace: key.namespace.clone(),
-            name: name.clone(),
-        })?;
-        super::publish::sort_lines(&slice.spec.entries, &mut lines);
-    }
-    super::publish::finish_lines(&header.spec, &mut lines);
-    Some(lines)
 }

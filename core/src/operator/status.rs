@@ -1,8 +1,10 @@
 //! Statuses as they are written: which differ, when they may be written, and
 //! the patch.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value};
+use sluice_crds::condition::Reason;
 
 use super::Operator;
 use super::action::{Action, StatusWrite, Target};
@@ -143,8 +145,11 @@ impl Operator {
         let (old, new) = (ready_of(&draft.old), ready_of(&draft.new));
         let Some(new) = new else { return };
         let was = old.map(|c| c.status.as_str());
+        // Of a rule that stays Ready, what runs short is news, and that it does no more.
+        let (before, short) = (old.and_then(shortage), shortage(new));
+        let same = was == Some(new.status.as_str()) && before == short;
         // That a fresh object is not Ready yet is no news.
-        if was == Some(new.status.as_str()) || (new.status != "True" && was != Some("True")) {
+        if same || (new.status != "True" && was != Some("True")) {
             return;
         }
         let gateway = match kind {
@@ -179,10 +184,19 @@ impl Operator {
                 uid: uid.clone(),
                 gateway,
                 ready: new.status == "True",
+                short,
                 message: format!("{addresses}{}: {}", new.reason, new.message),
             },
         );
     }
+}
+
+/// What runs short by a condition `Ready`.
+fn shortage(ready: &Condition) -> Option<&'static str> {
+    [Reason::PortsLow, Reason::PortsPerSourceReached]
+        .map(Reason::as_str)
+        .into_iter()
+        .find(|reason| *reason == ready.reason)
 }
 
 /// The merge-patch that makes the new status of the old one.

@@ -27,13 +27,14 @@ impl Operator {
         }
         // Pools that share its network may overlap it, or do so no more.
         let ranges = |v: &Option<resolve::pool::PoolView>| {
-            v.as_ref().map(|v| (v.network.clone(), v.ranges.clone()))
+            v.as_ref()
+                .map(|v| (v.spec.network.clone(), v.ranges.clone()))
         };
         if ranges(&old) != ranges(&new) {
             let networks: BTreeSet<String> = [&old, &new]
                 .into_iter()
                 .flatten()
-                .map(|v| v.network.clone())
+                .map(|v| v.spec.network.clone())
                 .collect();
             let others: Vec<String> = self
                 .world
@@ -241,7 +242,7 @@ impl Operator {
 
     fn rule_changed(&mut self, name: &(Kind, Key), old: Option<&RuleView>, new: Option<&RuleView>) {
         let snats_of = |v: Option<&RuleView>| {
-            v.filter(|v| matches!(v.ask, Some(Ask::Snat(_))))
+            v.filter(|v| matches!(v.ask, Some(Ask::Snat(..))))
                 .and_then(|v| v.gateway.clone())
         };
         let (before, after) = (snats_of(old), snats_of(new));

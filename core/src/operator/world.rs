@@ -15,7 +15,7 @@ use sluice_crds::{
     SNAT,
 };
 
-pub(crate) use references::{OwnerName, attachment_key, cluster_key, eips_of, gateway_of};
+pub(crate) use references::{OwnerName, attachment_key, cluster_key, eips_of, gateway_of, sibling};
 pub(crate) use store::{Index, Meta, Record, Store};
 use succession::Succession;
 
@@ -91,6 +91,8 @@ pub struct World {
     /// Objects that went, and owners of claims that went: for those who
     /// remember something of them.
     pub(crate) left: Vec<Left>,
+    /// What reports tell of neighbours, with the UID of their gateway: each once.
+    pub(crate) news: Vec<(Uid, String)>,
     /// What must be decided anew.
     pub(crate) dirty: BTreeSet<Subject>,
     in_sync: BTreeSet<Kind>,

@@ -216,6 +216,14 @@ pub(crate) fn cooldown() -> Rule {
     )
 }
 
+/// How often next hops are asked.
+pub(crate) fn probe_interval() -> Rule {
+    rule(
+        "self.matches('^[1-9][0-9]?s$') && int(self.substring(0, self.size() - 1)) <= 60",
+        "'neighbours.probeInterval: ' + self + ' is not a time of 1s to 60s: write seconds as 2s'",
+    )
+}
+
 /// `allowedNamespaces` of a kind without a namespace.
 pub(crate) fn no_same() -> Rule {
     fixed(

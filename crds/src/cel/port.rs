@@ -32,6 +32,14 @@ pub(crate) fn ports(field: &str) -> Rule {
     )
 }
 
+/// `Auto`, or a number or a string that is a size of segments.
+pub(crate) fn mss_clamp() -> Rule {
+    rule(
+        "string(self) == 'Auto' || (string(self).matches('^[1-9][0-9]{2,4}$') && int(string(self)) >= 536 && int(string(self)) <= 65495)",
+        "'mssClamp: ' + string(self) + ' is no size of segments: write Auto, or a number of 536 to 65495'",
+    )
+}
+
 /// The spec of a DNAT: `targetPorts` is as long as `ports`.
 pub(crate) fn same_length() -> Rule {
     let (ports, targets) = ("self.ports", "self.targetPorts");

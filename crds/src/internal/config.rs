@@ -66,6 +66,81 @@ pub struct ConfigSettings {
     /// Whether an EIP answers ping when no rule takes it.
     #[serde(rename = "pingEIPs")]
     pub ping_eips: bool,
+    /// The largest TCP segment: `Auto` or bytes. Unset: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub mss_clamp: Option<String>,
+    /// Whether translations are logged on standard output.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub flow_log: bool,
+    /// How next hops are watched. Left out where it is the default, so that a
+    /// config is the same text as before there was a choice.
+    #[serde(default, skip_serializing_if = "ConfigNeighbours::is_default")]
+    pub neighbours: ConfigNeighbours,
+    /// The annotations of the Nodes that the gateway's Pods are on, where there
+    /// are any; by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub nodes: Vec<ConfigNode>,
+}
+
+impl ConfigSettings {
+    /// These networks, and for the rest what a NATGateway has that says nothing more.
+    #[must_use]
+    pub fn new(lan: ConfigLan, uplinks: Vec<ConfigUplink>) -> Self {
+        Self {
+            lan,
+            uplinks,
+            ping_eips: true,
+            mss_clamp: None,
+            flow_log: false,
+            neighbours: ConfigNeighbours::default(),
+            nodes: Vec::new(),
+        }
+    }
+}
+
+/// How next hops are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigNeighbours {
+    /// Whether a wrong entry of the kernel is replaced, not only told of.
+    pub repair: bool,
+    /// Seconds between two questions to a next hop.
+    #[schemars(range(min = 1, max = 60))]
+    pub probe_secs: i64,
+}
+
+impl Default for ConfigNeighbours {
+    fn default() -> Self {
+        Self {
+            repair: true,
+            probe_secs: 2,
+        }
+    }
+}
+
+impl ConfigNeighbours {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a Node overrides.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigNode {
+    /// Name of the Node.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its annotation `sluice.dev/uplink-address` as it was written, cut after
+    /// 512 characters: the agent there judges it.
+    #[schemars(length(max = 512))]
+    pub uplink_address: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The inside network.

@@ -74,10 +74,20 @@ pub struct GatewayInstanceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub problems: Vec<Problem>,
+    /// What runs short while it still works. Changes when a threshold is
+    /// crossed, and not with the figures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub shortages: Vec<Shortage>,
     /// The uplinks' own addresses, as found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub uplinks: Vec<UplinkOwnAddress>,
+    /// Next hops and own interfaces whose MAC changed, or does not fit: those that
+    /// there was something to tell of since the process began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub neighbours: Vec<NeighbourChange>,
     /// Foreign changes that were noticed and undone since the instance began.
     #[serde(default)]
     pub drift_repairs: i64,
@@ -161,6 +171,25 @@ pub struct Problem {
     pub blocking: bool,
 }
 
+/// Something that runs short while it still works.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Shortage {
+    /// The EIP's address.
+    #[schemars(length(max = 39))]
+    pub address: String,
+    /// What, in CamelCase: `PortsLow`, `PortsPerSourceReached`.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// UID of the SNAT that it concerns. Unset: every SNAT of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub rule: Option<String>,
+    /// What, in a sentence with the remedy.
+    #[schemars(length(max = 512))]
+    pub message: String,
+}
+
 /// An uplink's own addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -180,4 +209,26 @@ pub struct UplinkOwnAddress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 39))]
     pub ipv6: Option<String>,
+}
+
+/// The last change of a MAC address: of a next hop, or of an own interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NeighbourChange {
+    /// The interface.
+    #[schemars(length(max = 15))]
+    pub interface: String,
+    /// The next hop; unset where it is the interface's own MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 39))]
+    pub address: Option<String>,
+    /// How many changes there were since the process began.
+    pub changes: i64,
+    /// How long the kernel sent to a wrong MAC, all times together, in
+    /// milliseconds; what still lasts is not counted.
+    #[serde(default)]
+    pub mismatch_ms: i64,
+    /// What was, what is, how long it lasted and what was done, in a sentence.
+    #[schemars(length(max = 512))]
+    pub message: String,
 }

@@ -8,11 +8,11 @@ mod slice;
 
 pub use claim::{AddressClaim, AddressClaimSpec, ClaimOwner, ClaimOwnerKind, ClaimPhase};
 pub use config::{
-    ConfigLan, ConfigRoute, ConfigSettings, ConfigSubnet, ConfigUplink, GatewayConfig,
-    GatewayConfigSpec, OwnerGateway,
+    ConfigLan, ConfigNeighbours, ConfigNode, ConfigRoute, ConfigSettings, ConfigSubnet,
+    ConfigUplink, GatewayConfig, GatewayConfigSpec, OwnerGateway,
 };
 pub use instance::{
-    Active, Applied, GatewayInstance, GatewayInstanceSpec, GatewayInstanceStatus, Problem,
-    RejectedEntry, UnusableAddress, UplinkOwnAddress,
+    Active, Applied, GatewayInstance, GatewayInstanceSpec, GatewayInstanceStatus, NeighbourChange,
+    Problem, RejectedEntry, Shortage, UnusableAddress, UplinkOwnAddress,
 };
 pub use slice::{RuleSlice, RuleSliceSpec};

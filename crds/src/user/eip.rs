@@ -78,6 +78,34 @@ pub struct EIPSpec {
     #[schemars(length(max = 2), inner(length(max = 64)))]
     #[x_kube(validation = cel::hosts("addresses"), validation = cel::at_most_one_per_family("addresses"))]
     pub addresses: Vec<String>,
+    /// How fast the EIP's traffic may be, in bits per second of link-layer
+    /// frames: `10M`, `1.5G`, from `10k` to `1T`. Each direction by itself, both
+    /// families together. What is faster waits in a queue of 100 ms (128 KiB at
+    /// least, 16 MiB at most) and is dropped beyond that. What inside hosts send
+    /// each other by way of the EIP neither comes from outside nor leaves to it,
+    /// and is not limited. Default: no limit. Mutable, without touching
+    /// connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Bandwidth>,
+}
+
+/// How fast an EIP's traffic may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bandwidth {
+    /// From outside to what the EIP stands for, limited where it leaves the
+    /// gateway for the LAN. What the gateway answers itself, such as a ping to
+    /// an EIP without FIP, is not counted. Default: not limited. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    #[x_kube(validation = cel::rate("bandwidth.ingress"))]
+    pub ingress: Option<String>,
+    /// From the EIP to outside, limited on the uplink that the EIP stands on.
+    /// Default: not limited. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    #[x_kube(validation = cel::rate("bandwidth.egress"))]
+    pub egress: Option<String>,
 }
 
 /// A NATGateway, by name.
@@ -103,6 +131,11 @@ pub struct GatewayRef {
 pub enum IpFamily {
     IPv4,
     IPv6,
+}
+
+impl IpFamily {
+    /// Both, IPv4 first.
+    pub const BOTH: [Self; 2] = [Self::IPv4, Self::IPv6];
 }
 
 impl fmt::Display for IpFamily {

@@ -1,9 +1,12 @@
 //! NATGateway: the pods that hold EIPs and translate.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
 
 use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +82,114 @@ pub struct NATGatewaySpec {
     /// Whether an EIP answers ping when no rule takes it. Default true. Mutable.
     #[serde(default = "default_true", rename = "pingEIPs")]
     pub ping_eips: bool,
+    /// The largest TCP segment that connections through the gateway may agree
+    /// on: `Auto`, what fits into packets of the LAN and of the uplink, of the
+    /// two MTUs the smaller, as they are at any time; or bytes, 536 to 65495.
+    /// Only ever lowers what the two ends say, in both directions and families.
+    /// For hosts that do not see ICMP errors; it costs each packet one rule.
+    /// Default: nothing is changed. Mutable: it holds for new connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 16))]
+    #[x_kube(validation = cel::mss_clamp())]
+    pub mss_clamp: Option<IntOrString>,
+    /// A log of translations: who had which port of an EIP when. Default
+    /// `Disabled`. Mutable.
+    #[serde(default, skip_serializing_if = "FlowLog::is_disabled")]
+    pub flow_log: FlowLog,
+    /// How the gateway watches the MAC addresses of its next hops. Default:
+    /// `Repair`, each `2s`. Mutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<Neighbours>,
+}
+
+/// How a gateway watches the MAC addresses of its next hops. It asks each next hop
+/// in use, on uplinks and LAN, by ARP or neighbour solicitation. What it finds
+/// stands in the gateway's Ready condition, in Events and in metrics. Its own
+/// addresses are announced anew when an interface's own MAC changes, whatever
+/// stands here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Neighbours {
+    /// What to do where the kernel sends to another MAC than the next hop answers
+    /// from, because of a static entry. Default `Repair`. Mutable.
+    #[serde(default)]
+    pub mac_policy: MacPolicy,
+    /// How often each next hop is asked, in seconds with unit `s`: 1s to 60s.
+    /// Default `2s`, which finds a change within 5 s. Mutable.
+    #[serde(default = "default_probe_interval")]
+    #[schemars(length(max = 8))]
+    #[x_kube(validation = cel::probe_interval())]
+    pub probe_interval: String,
+}
+
+/// What to do about a wrong MAC of a next hop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MacPolicy {
+    /// Replace the kernel's entry, and tell.
+    #[default]
+    Repair,
+    /// Leave the entry, and tell as long as it is wrong.
+    Report,
+}
+
+/// Where a gateway writes its log of translations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FlowLog {
+    /// Nowhere.
+    #[default]
+    Disabled,
+    /// To the standard output of the agent, one JSON object a line, with the
+    /// key `kind` of value `flow`.
+    Stdout,
+}
+
+impl FlowLog {
+    fn is_disabled(&self) -> bool {
+        *self == Self::Disabled
+    }
+}
+
+/// What [`NATGatewaySpec::mss_clamp`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MssClamp {
+    /// What fits the MTUs of both interfaces.
+    Auto,
+    /// So many bytes.
+    Bytes(u16),
+}
+
+impl MssClamp {
+    /// The least and the most that can be asked for.
+    pub const BYTES: RangeInclusive<u16> = 536..=65_495;
+
+    /// Parses `Auto` or a plain decimal number in the range. `None` for everything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "Auto" {
+            return Some(Self::Auto);
+        }
+        let plain = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+        let bytes = plain.then(|| text.parse().ok()).flatten()?;
+        Self::BYTES.contains(&bytes).then_some(Self::Bytes(bytes))
+    }
+
+    /// The same from a field that is a number or a string.
+    #[must_use]
+    pub fn from_field(field: &IntOrString) -> Option<Self> {
+        match field {
+            IntOrString::Int(n) => Self::parse(&n.to_string()),
+            IntOrString::String(text) => Self::parse(text),
+        }
+    }
+}
+
+impl fmt::Display for MssClamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("Auto"),
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+        }
+    }
 }
 
 /// What translates.
@@ -117,8 +228,10 @@ pub struct Uplink {
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = cel::interface_name("uplinks.interface"))]
     pub interface: String,
-    /// The uplink's own addresses instead of those found on the interface.
-    /// Default: as found. Mutable.
+    /// The uplink's own addresses instead of those found on the interface; before
+    /// the annotation `sluice.dev/uplink-address` of the Node. One that the
+    /// interface does not have is told of, and no other is used in its place.
+    /// Default: the annotation, else as found. Mutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<UplinkAddress>,
 }
@@ -312,6 +425,10 @@ fn default_replicas() -> i32 {
 
 fn default_true() -> bool {
     true
+}
+
+fn default_probe_interval() -> String {
+    "2s".to_owned()
 }
 
 fn default_uplink_interface() -> String {

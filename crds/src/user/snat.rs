@@ -73,4 +73,12 @@ pub struct SNATSpec {
     /// further than its own rules would be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
+    /// Connections that one source address may hold at a time with each EIP, of
+    /// all protocols and to all destinations together; 1 to 64,512. More are
+    /// refused, which the source is told by ICMP: administratively prohibited.
+    /// Default: no limit. Mutable: it holds for connections that begin after the
+    /// change, and those that began before a first limit do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64_512))]
+    pub ports_per_source: Option<i32>,
 }

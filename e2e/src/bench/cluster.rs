@@ -6,10 +6,13 @@ mod idle;
 mod objects;
 mod pods;
 mod recover;
+mod scale;
 mod single;
 mod writes;
 
 use std::time::Duration;
+
+use kube::Client;
 
 use super::ready::Board;
 use super::report::Report;
@@ -26,15 +29,12 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Nothing follows when no status has changed for this long.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Runs everything that needs a cluster.
+/// Single objects, a thousand, recovery, and idleness.
 ///
 /// # Errors
-/// When the lab does not come up, or something never becomes Ready.
+/// When something never becomes Ready.
 pub async fn measure(lab: &Lab, report: &mut Report) -> Result<()> {
-    let client = lab.client().await?;
-    objects::apply(lab, &objects::gateway())?;
-    let board = Board::watch(&client);
-    board.wait("NATGateway", 1, PATIENCE).await?;
+    let (client, board) = with_gateway(lab).await?;
     single::one_at_a_time(&client, &board, report).await?;
     bulk::by_kubectl(lab, &client, &board, report).await?;
     idle::memory(lab, &client, report).await?;
@@ -42,4 +42,21 @@ pub async fn measure(lab: &Lab, report: &mut Report) -> Result<()> {
     idle::at_rest(lab, &client, report).await?;
     objects::remove(&client, &board).await?;
     bulk::concurrent(lab, &client, &board, report).await
+}
+
+/// As much as one gateway is made for.
+///
+/// # Errors
+/// When something never becomes Ready.
+pub async fn full(lab: &Lab, report: &mut Report) -> Result<()> {
+    let (client, board) = with_gateway(lab).await?;
+    scale::fill(lab, &client, &board, report).await
+}
+
+async fn with_gateway(lab: &Lab) -> Result<(Client, Board)> {
+    let client = lab.client().await?;
+    objects::apply(lab, &objects::gateway())?;
+    let board = Board::watch(&client);
+    board.wait("NATGateway", 1, PATIENCE).await?;
+    Ok((client, board))
 }

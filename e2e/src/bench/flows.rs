@@ -125,7 +125,7 @@ fn one(row: &Row, n: usize, round: usize) -> Result<f64> {
 
 /// An IPv4 packet with an empty UDP datagram (RFC 791, RFC 768; checksum 0 =
 /// none; the kernel fills the IP checksum in).
-fn udp(from: Ipv4Addr, from_port: u16, to: Ipv4Addr, to_port: u16) -> Vec<u8> {
+pub(super) fn udp(from: Ipv4Addr, from_port: u16, to: Ipv4Addr, to_port: u16) -> Vec<u8> {
     let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0];
     packet.extend(from.octets());
     packet.extend(to.octets());

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-use sluice_core::config::{Snapshot, digest};
-use sluice_core::entry::{Body, Entry, FORMAT};
+use sluice_core::config::Snapshot;
+use sluice_core::entry::{Body, Entry};
 use sluice_core::identity::{Revision, Uid};
 use sluice_crds::internal::{ConfigLan, ConfigSettings, ConfigSubnet, ConfigUplink};
+use sluice_crds::user::Rate;
 
 use crate::command::{run, run_with_input};
 use crate::error::{LabError, Result};
@@ -149,30 +150,31 @@ pub fn internal(i: usize) -> Ipv4Addr {
 /// The config of a gateway with `n` FIPs: `2 n` entries.
 #[must_use]
 pub fn snapshot(n: usize) -> Snapshot {
-    let settings = ConfigSettings {
-        lan: ConfigLan {
-            interface: "lan0".into(),
-            addresses: vec!["10.244.0.254/16".into()],
-            routes: vec![],
+    config(fips(n))
+}
+
+/// The same with a limit for each EIP, both ways: `3 n` entries.
+#[must_use]
+pub fn limited(n: usize, rate: Rate) -> Snapshot {
+    let limits = (0..n).map(|i| Entry {
+        uid: Uid::new(format!("eip-{i}")),
+        generation: 1,
+        body: Body::Shape {
+            address: external(i).into(),
+            ingress: Some(rate),
+            egress: Some(rate),
         },
-        uplinks: vec![ConfigUplink {
-            name: "external".into(),
-            interface: "eth1".into(),
-            subnets: vec![ConfigSubnet {
-                cidr: "10.155.0.0/16".into(),
-                gateway: None,
-            }],
-            ipv4: None,
-            ipv6: None,
-        }],
-        ping_eips: true,
-    };
+    });
+    config(fips(n).into_iter().chain(limits).collect())
+}
+
+fn fips(n: usize) -> Vec<Entry> {
     let entry = |kind: &str, i: usize, body| Entry {
         uid: Uid::new(format!("{kind}-{i}")),
         generation: 1,
         body,
     };
-    let entries: Vec<Entry> = (0..n)
+    (0..n)
         .flat_map(|i| {
             let (address, inside) = (external(i).into(), internal(i).into());
             [
@@ -195,14 +197,28 @@ pub fn snapshot(n: usize) -> Snapshot {
                 ),
             ]
         })
-        .collect();
-    let lines: Vec<String> = entries.iter().map(ToString::to_string).collect();
-    Snapshot {
-        digest: digest(FORMAT, &settings, lines.iter().map(String::as_str)),
-        settings,
-        entries,
-        slices: vec![],
-    }
+        .collect()
+}
+
+fn config(entries: Vec<Entry>) -> Snapshot {
+    let settings = ConfigSettings::new(
+        ConfigLan {
+            interface: "lan0".into(),
+            addresses: vec!["10.244.0.254/16".into()],
+            routes: vec![],
+        },
+        vec![ConfigUplink {
+            name: "external".into(),
+            interface: "eth1".into(),
+            subnets: vec![ConfigSubnet {
+                cidr: "10.155.0.0/16".into(),
+                gateway: None,
+            }],
+            ipv4: None,
+            ipv6: None,
+        }],
+    );
+    Snapshot::new(settings, entries)
 }
 
 /// A revision of the benchmark's own.

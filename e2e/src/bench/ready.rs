@@ -32,13 +32,13 @@ pub struct Board {
 }
 
 impl Board {
-    /// Begins to watch gateways, EIPs and FIPs of all namespaces.
+    /// Begins to watch gateways, EIPs and rules of all namespaces.
     #[must_use]
     pub fn watch(client: &Client) -> Self {
         let board = Self {
             seen: Arc::default(),
         };
-        for kind in ["NATGateway", "EIP", "FIP"] {
+        for kind in ["NATGateway", "EIP", "FIP", "DNAT", "SNAT"] {
             let Some(resource) = resource(kind) else {
                 continue;
             };

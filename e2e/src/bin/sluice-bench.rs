@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use sluice_e2e::bench::machine::Machine;
 use sluice_e2e::bench::report::Report;
-use sluice_e2e::bench::{cluster, flows, programming};
+use sluice_e2e::bench::{cluster, flows, programming, shaping};
 use sluice_e2e::{Lab, Result, UpOptions};
 
 /// Measures Sluice beside what one would otherwise run.
 #[derive(Parser)]
 struct Args {
-    /// Only the figures of these parts: programming, flows, cluster.
+    /// Only the figures of these parts: programming, flows, shaping, cluster, scale.
     parts: Vec<String>,
 }
 
@@ -26,6 +26,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn lab() -> Result<Lab> {
+    let options = UpOptions {
+        name: "bench".into(),
+        tenants: false,
+        ..UpOptions::default()
+    };
+    let progress = |text: &str| println!("bench: {text}");
+    tokio::task::block_in_place(|| Lab::up(&options, &progress))
 }
 
 async fn run(args: &Args) -> Result<()> {
@@ -44,15 +54,17 @@ async fn run(args: &Args) -> Result<()> {
         flows::measure(&mut report)?;
         report.write(folder)?;
     }
+    if wanted("shaping") {
+        shaping::measure(&mut report)?;
+        report.write(folder)?;
+    }
     if wanted("cluster") {
-        let options = UpOptions {
-            name: "bench".into(),
-            tenants: false,
-            ..UpOptions::default()
-        };
-        let progress = |text: &str| println!("bench: {text}");
-        let lab = tokio::task::block_in_place(|| Lab::up(&options, &progress))?;
-        let measured = cluster::measure(&lab, &mut report).await;
+        let measured = cluster::measure(&lab()?, &mut report).await;
+        report.write(folder)?;
+        measured?;
+    }
+    if wanted("scale") {
+        let measured = cluster::full(&lab()?, &mut report).await;
         report.write(folder)?;
         measured?;
     }

@@ -150,8 +150,11 @@ fn api_away(stage: &mut Stage) -> Outcome {
         "fip-0",
         &json!({"spec": {"target": {"ips": [web2.0, web2.1]}}}),
     )?;
-    stage.wait("sight of the later FIP", 20.0, || {
-        stage.live("FIP", NS, "later").is_some()
+    // Our own watches come back one by one, each after its backoff.
+    stage.wait("sight of the later EIP and FIP", 60.0, || {
+        ["EIP", "FIP"]
+            .iter()
+            .all(|kind| stage.live(kind, NS, "later").is_some())
     })?;
     stage.wait_all_ready(60.0)?;
     stage.history.mark(Mark::OperatorBack);

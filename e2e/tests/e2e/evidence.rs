@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sluice_e2e::evidence::checker;
+use sluice_e2e::evidence::{checker, journal};
 
 use crate::failure::{Outcome, wrong};
 use crate::stage::Stage;
@@ -26,6 +26,24 @@ pub fn judge(stage: &Stage) -> Outcome {
         .map(|violation| format!("{violation}\n"))
         .collect();
     stage.write("violations.txt", all.as_bytes());
+    wrong(text)
+}
+
+/// Checks what the programs' logs say of addresses since the scenario began: also of what
+/// the clean-up deleted.
+pub fn judge_logs(stage: &Stage) -> Outcome {
+    // The kubelet's links and ours follow what is written by a moment.
+    stage.pause(0.5);
+    let logs = stage.keeper.logs();
+    let violations = journal::check(&logs, &stage.logged);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{} lines of logs that break the rules", violations.len());
+    for violation in violations.iter().take(SHOWN) {
+        let _ = write!(text, "\n{violation}");
+    }
+    stage.write("log-violations.txt", violations.join("\n").as_bytes());
     wrong(text)
 }
 

@@ -1,7 +1,7 @@
 //! Others change a gateway's kernel: Ready says so, the agent repairs, Ready
 //! says that too.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_e2e::Host;
 use sluice_e2e::evidence::{Harm, What};
 
@@ -46,7 +46,21 @@ const BLINK_US: u64 = 150_000;
 fn repaired(stage: &mut Stage) -> Outcome {
     stage.with_gateway()?;
     stage.with_pairs(2)?;
+    let limits = json!({"spec": {"bandwidth": {"ingress": "1G", "egress": "1G"}}});
+    stage.patch("EIP", NS, "eip-0", &limits)?;
     let host = stage.gateway_host()?;
+    stage.wait_for("classes of traffic", PATIENCE, || {
+        let classes = run(
+            stage,
+            &host,
+            "tc class show dev lan0; tc class show dev eth1",
+        );
+        match classes.map_err(|e| e.to_string())?.lines().count() {
+            2 => Ok(()),
+            count => Err(format!("{count} classes, of two")),
+        }
+    })?;
+    stage.wait_all_ready(PATIENCE)?;
     let [four, six] = stage.addresses(NS, "eip-0")?;
     let edits = [
         (
@@ -63,6 +77,11 @@ fn repaired(stage: &mut Stage) -> Outcome {
         ),
         ("ip rule", "ip rule del pref 120".to_owned()),
         ("ip rule v6", "ip -6 rule del pref 120".to_owned()),
+        ("HTB", "tc qdisc del dev eth1 root".to_owned()),
+        (
+            "class",
+            "tc class del dev lan0 classid $(tc class show dev lan0 | cut -d' ' -f3)".to_owned(),
+        ),
         (
             "forwarding",
             "echo 0 > /proc/sys/net/ipv4/conf/lan0/forwarding".to_owned(),

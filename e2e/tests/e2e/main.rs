@@ -7,6 +7,7 @@
 //! the whole record is checked against the rules of `sluice_e2e::evidence`.
 
 mod address;
+mod bandwidth;
 mod chaos;
 mod cleanup;
 mod dnat;
@@ -17,11 +18,15 @@ mod gateway;
 mod inside;
 mod killed;
 mod leaks;
+mod lessons;
 mod lifecycle;
 mod moves;
 mod objects;
 mod operator;
+mod packets;
+mod permits;
 mod pods;
+mod ports;
 mod proof;
 mod proxy;
 mod quickstart;

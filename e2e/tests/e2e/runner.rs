@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sluice_e2e::{Lab, UpOptions};
@@ -12,8 +11,8 @@ use crate::failure::{Failure, Outcome};
 use crate::stage::Stage;
 use crate::{Arguments, cleanup, evidence, restore};
 use crate::{
-    chaos, dnat, foreign, inside, killed, leaks, lifecycle, moves, pods, proof, quickstart, race,
-    refused, scale, uplinks,
+    bandwidth, chaos, dnat, foreign, inside, killed, leaks, lessons, lifecycle, moves, packets,
+    permits, pods, ports, proof, quickstart, race, refused, scale, uplinks,
 };
 
 /// One scenario; its name states the rule that it shows.
@@ -31,7 +30,7 @@ pub struct Scenario {
 /// Set by Ctrl-C: the running scenario's next wait fails, and no other starts.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-const GROUPS: [&[Scenario]; 15] = [
+const GROUPS: &[&[Scenario]] = &[
     proof::SCENARIOS,
     quickstart::SCENARIOS,
     inside::SCENARIOS,
@@ -40,10 +39,15 @@ const GROUPS: [&[Scenario]; 15] = [
     pods::SCENARIOS,
     uplinks::SCENARIOS,
     moves::SCENARIOS,
+    permits::SCENARIOS,
     refused::SCENARIOS,
+    bandwidth::SCENARIOS,
     dnat::SCENARIOS,
+    ports::SCENARIOS,
     foreign::SCENARIOS,
+    lessons::SCENARIOS,
     leaks::SCENARIOS,
+    packets::SCENARIOS,
     chaos::SCENARIOS,
     killed::SCENARIOS,
     scale::SCENARIOS,
@@ -58,7 +62,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
                 .iter()
                 .any(|part| scenario.name.contains(part))
     };
-    let all: Vec<&Scenario> = GROUPS.into_iter().flatten().filter(wanted).collect();
+    let all: Vec<&Scenario> = GROUPS.iter().copied().flatten().filter(wanted).collect();
     if arguments.list {
         for scenario in all {
             println!(
@@ -198,12 +202,12 @@ fn one(stage: &mut Stage, scenario: &Scenario) -> Outcome {
         evidence::keep(stage, "restored-");
     }
     let cleaned = cleanup::all(stage);
-    thread::sleep(Duration::from_millis(10));
-    all_of([judged, restored, cleaned])
+    let logs = evidence::judge_logs(stage);
+    all_of([judged, restored, cleaned, logs])
 }
 
 /// What was wrong, all of it; a skip only when nothing was.
-fn all_of(outcomes: [Outcome; 3]) -> Outcome {
+fn all_of(outcomes: [Outcome; 4]) -> Outcome {
     let mut texts = Vec::new();
     let mut skip = Ok(());
     for outcome in outcomes {

@@ -1,5 +1,6 @@
 //! What every scenario works on: the lab, its API, and the means of proof.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,7 @@ use kube::Client;
 use serde_json::Value;
 use sluice_e2e::evidence::checker::Demands;
 use sluice_e2e::evidence::history::{Harm, Mark};
+use sluice_e2e::evidence::journal::{self, Keeper};
 use sluice_e2e::evidence::leak::LookOut;
 use sluice_e2e::evidence::prober::{Method, Prober, Target};
 use sluice_e2e::evidence::{History, watcher};
@@ -30,6 +32,10 @@ pub struct Stage {
     pub history: History,
     pub prober: Prober,
     pub look_out: LookOut,
+    /// The logs of the operator and the gateways.
+    pub keeper: Keeper,
+    /// How many lines of each were there when the scenario began.
+    pub logged: BTreeMap<String, usize>,
     /// What the rules ask of this scenario.
     pub demands: Demands,
     /// Whether long forms are wanted.
@@ -57,12 +63,21 @@ impl Stage {
             watcher::start(&client, &history)
         };
         let prober = Prober::start(&lab.netns(&Host::Fixed("client".into()))?, &history)?;
+        let paths = lab.paths();
+        let nodes = lab.state().options.node_plans();
+        let nodes = nodes
+            .iter()
+            .map(|n| paths.node(&n.name).join("var-log/pods"));
+        let logs = paths.repo.join("target/e2e").join(&paths.name).join("logs");
+        let keeper = Keeper::start(nodes.collect(), logs);
         let mut stage = Self {
             lab,
             client,
             history,
             prober,
             look_out: LookOut::default(),
+            keeper,
+            logged: BTreeMap::new(),
             demands: Demands::default(),
             full,
             runtime,
@@ -91,6 +106,7 @@ impl Stage {
         let dir = self.dir();
         // What an earlier run left there would only mislead.
         let _ = fs::remove_dir_all(&dir);
+        self.logged = journal::lines(&self.keeper.logs());
         self.history.begin(&dir.join("history.jsonl"))?;
         Ok(())
     }
@@ -140,10 +156,7 @@ impl Stage {
     /// The next random number (splitmix64).
     pub fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        sluice_core::spread::mix(self.random)
     }
 
     /// A random number below `bound`, which is not zero.

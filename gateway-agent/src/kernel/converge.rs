@@ -1,4 +1,4 @@
-//! Routes, rules, addresses, proxies and settings: compared with what the kernel holds, and
+//! Routes, rules, addresses, proxies, settings and classes of traffic: compared with what the kernel holds, and
 //! mended.
 
 use std::collections::BTreeMap;
@@ -10,10 +10,12 @@ use super::report::{KernelError, KernelOptions};
 use super::routing::{Routing, routing};
 use super::rtnl::{Address, DevConf, Hop, Link, Proxy, Request, Route, Rtnl, Rule, address_flags};
 use super::settings::Settings;
+use super::shaping::Shaping;
 
 mod inspect;
 mod observed;
 mod requests;
+mod shaping;
 
 use observed::Observed;
 
@@ -216,16 +218,9 @@ impl Network {
         seen: &Observed,
         refused: &mut BTreeMap<IpAddr, String>,
     ) -> Result<usize, KernelError> {
-        let loopback = seen.loopback();
-        let mut changed = 0;
-        let missing: Vec<&Route> = wanted.local.difference(&seen.routes).collect();
-        let requests: Vec<Request> = missing.iter().map(|r| r.add(loopback)).collect();
-        let about = missing.iter().map(|route| route.to.addr());
-        changed += self.put_each(&requests, about, refused)?;
-        let missing: Vec<&Proxy> = wanted.proxies.difference(&seen.proxies).collect();
-        let requests: Vec<Request> = missing.iter().map(|proxy| proxy.add()).collect();
-        let about = missing.iter().map(|proxy| proxy.address.into());
-        changed += self.put_each(&requests, about, refused)?;
+        let routes = wanted.local.difference(&seen.routes);
+        let proxies = wanted.proxies.difference(&seen.proxies);
+        let mut changed = self.put_addresses(routes, proxies, &seen.links, refused)?;
         for (device, net) in &wanted.next_hops {
             if seen
                 .own(*device, net.addr())
@@ -245,6 +240,63 @@ impl Network {
             }
             changed += self.put(address.add(), &format!("address {net} of the LAN"))?;
         }
+        Ok(changed)
+    }
+
+    /// Answers for these addresses no more. Returns how many objects went.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub fn take_away(
+        &mut self,
+        settings: &Settings,
+        addresses: &BTreeMap<IpAddr, usize>,
+    ) -> Result<usize, KernelError> {
+        if addresses.is_empty() {
+            return Ok(0);
+        }
+        let links = self.links()?;
+        let standing = routing(settings, addresses, &links, &[], true);
+        let mut requests: Vec<Request> = standing.proxies.iter().map(|p| p.remove()).collect();
+        let routes = standing.local.iter();
+        requests.extend(routes.map(|route| route.remove(loopback(&links))));
+        self.remove(&requests)
+    }
+
+    /// Answers for these addresses, too.
+    ///
+    /// # Errors
+    /// [`KernelError`] where no address is to blame.
+    pub fn add(
+        &mut self,
+        settings: &Settings,
+        addresses: &BTreeMap<IpAddr, usize>,
+    ) -> Result<Outcome, KernelError> {
+        let mut outcome = Outcome::default();
+        if addresses.is_empty() {
+            return Ok(outcome);
+        }
+        let links = self.links()?;
+        let wanted = routing(settings, addresses, &links, &[], true);
+        let (routes, proxies) = (wanted.local.iter(), wanted.proxies.iter());
+        outcome.changed += self.put_addresses(routes, proxies, &links, &mut outcome.refused)?;
+        Ok(outcome)
+    }
+
+    fn put_addresses<'a>(
+        &mut self,
+        routes: impl Iterator<Item = &'a Route> + Clone,
+        proxies: impl Iterator<Item = &'a Proxy> + Clone,
+        links: &[Link],
+        refused: &mut BTreeMap<IpAddr, String>,
+    ) -> Result<usize, KernelError> {
+        let device = loopback(links);
+        let requests: Vec<Request> = routes.clone().map(|route| route.add(device)).collect();
+        let about = routes.map(|route| route.to.addr());
+        let mut changed = self.put_each(&requests, about, refused)?;
+        let requests: Vec<Request> = proxies.clone().map(|proxy| proxy.add()).collect();
+        let about = proxies.map(|proxy| proxy.address.into());
+        changed += self.put_each(&requests, about, refused)?;
         Ok(changed)
     }
 
@@ -271,8 +323,15 @@ impl Network {
         let routes = seen.routes.iter().filter(|route| route.hop != Hop::Local);
         requests.extend(routes.map(|route| route.remove(loopback)));
         self.remove(&requests)?;
+        self.unshape(&Shaping::default(), &seen)?;
         Ok(())
     }
+}
+
+/// The index of `lo`.
+fn loopback(links: &[Link]) -> u32 {
+    let lo = links.iter().find(|link| link.name == "lo");
+    lo.map_or(1, |link| link.index)
 }
 
 fn wrong_settings(settings: &Settings, link: &Link) -> Vec<(DevConf, u32)> {

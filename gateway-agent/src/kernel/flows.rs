@@ -38,8 +38,9 @@ pub struct Flush {
 }
 
 impl Flush {
-    /// What a change from one table to another makes void.
-    pub fn between(old: Option<&TableContent>, new: &TableContent) -> Self {
+    /// What a change from one table to another makes void. The two need only hold what
+    /// differs between them; `all` is the whole of the new one.
+    pub fn between(old: Option<&TableContent>, new: &TableContent, all: &TableContent) -> Self {
         let mut flush = Self::default();
         let Some(old) = old else { return flush };
         for v4 in [true, false] {
@@ -64,19 +65,22 @@ impl Flush {
             }
             flush.sources(old, new, v4);
         }
-        flush.ports(old, new);
+        flush.ports(old, new, all);
         flush
     }
 
     /// Flows of ports that are forwarded no more, or to others: those whose target has them
     /// still go on, wherever new ones go.
-    fn ports(&mut self, old: &TableContent, new: &TableContent) {
+    fn ports(&mut self, old: &TableContent, new: &TableContent, all: &TableContent) {
         let rows = Ip::BOTH
             .into_iter()
             .flat_map(|ip| forwards::gone(old, new, ip));
         let rows: Vec<Row> = rows.collect();
+        if rows.is_empty() {
+            return;
+        }
         let eips: BTreeSet<IpAddr> = rows.iter().map(|row| row.eip).collect();
-        let now = Forwards::new(new, |eip| eips.contains(&eip));
+        let now = Forwards::new(all, |eip| eips.contains(&eip));
         let lost = rows.iter().filter(|row| !now.has(row));
         self.ports
             .extend(lost.map(|row| (row.eip, row.proto, row.first, row.last)));

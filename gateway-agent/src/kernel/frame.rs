@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::packet::{ETH_P_ARP, ETH_P_IPV6};
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 /// An Ethernet address.
@@ -19,7 +21,8 @@ const NEIGHBOR_ADVERT: u8 = 136;
 /// Flags of an advertisement: router, override.
 const ROUTER: u8 = 0x80;
 const OVERRIDE: u8 = 0x20;
-/// Option: target link-layer address.
+/// Options: source and target link-layer address.
+const SOURCE_LLADDR: u8 = 1;
 const TARGET_LLADDR: u8 = 2;
 const ICMPV6: u8 = 58;
 /// `ff02::1`.
@@ -53,11 +56,26 @@ pub fn probe(address: IpAddr, mac: Mac) -> Vec<u8> {
         IpAddr::V6(address) => {
             let mut body = vec![NEIGHBOR_SOLICIT, 0, 0, 0, 0, 0, 0, 0];
             body.extend(address.octets());
-            let [.., x, y, z] = address.octets();
-            let low = u16::from_be_bytes([y, z]);
-            let to = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(x), low);
-            ipv6(mac, Ipv6Addr::UNSPECIFIED, to, body)
+            ipv6(mac, Ipv6Addr::UNSPECIFIED, solicited_node(address), body)
         }
+    }
+}
+
+/// A frame that asks a neighbour for its MAC, from one of our own addresses so that the
+/// answer comes to us alone; without one, as [`probe`] does.
+pub fn question(address: IpAddr, own: Option<IpAddr>, mac: Mac) -> Vec<u8> {
+    match (address, own) {
+        (IpAddr::V4(address), Some(IpAddr::V4(own))) => {
+            arp(REQUEST, mac, (mac, own), ([0; 6], address))
+        }
+        (IpAddr::V6(address), Some(IpAddr::V6(own))) => {
+            let mut body = vec![NEIGHBOR_SOLICIT, 0, 0, 0, 0, 0, 0, 0];
+            body.extend(address.octets());
+            body.extend([SOURCE_LLADDR, 1]);
+            body.extend(mac);
+            ipv6(mac, own, solicited_node(address), body)
+        }
+        (address, _) => probe(address, mac),
     }
 }
 
@@ -67,24 +85,40 @@ pub fn claim(frame: &[u8]) -> Option<(IpAddr, Mac)> {
     let from: Mac = *frame.get(6..)?.first_chunk()?;
     let kind = u16::from_be_bytes(*frame.get(12..)?.first_chunk()?);
     let rest = frame.get(14..)?;
-    match kind {
+    let (address, mac) = match kind {
         ETH_P_ARP => {
+            // Ethernet, IPv4, 6 and 4 bytes; request or reply.
+            let [0, 1, 8, 0, 6, 4, 0, 1 | 2] = *rest.first_chunk()? else {
+                return None;
+            };
             let sender: Mac = *rest.get(8..)?.first_chunk()?;
             let address = Ipv4Addr::from(*rest.get(14..)?.first_chunk::<4>()?);
             (!address.is_unspecified()).then_some((address.into(), sender))
         }
         ETH_P_IPV6 => {
             let body = rest.get(40..)?;
-            let is_advert = rest.get(6) == Some(&ICMPV6) && body.first() == Some(&NEIGHBOR_ADVERT);
+            // Others than neighbours cannot send a hop limit of 255 (RFC 4861 §7.1.2).
+            let is_advert = rest.get(6..8) == Some(&[ICMPV6, 255])
+                && body.get(..2) == Some(&[NEIGHBOR_ADVERT, 0]);
             let target = Ipv6Addr::from(*body.get(8..)?.first_chunk::<16>()?);
             let named = match body.get(24..) {
                 Some([TARGET_LLADDR, 1, mac @ ..]) => mac.first_chunk().copied(),
                 _ => None,
             };
-            is_advert.then_some((target.into(), named.unwrap_or(from)))
+            is_advert.then_some((IpAddr::from(target), named.unwrap_or(from)))
         }
         _ => None,
-    }
+    }?;
+    // A group is nobody's MAC.
+    let is_one = mac.first()? & 1 == 0 && mac != [0; 6];
+    is_one.then_some((address, mac))
+}
+
+/// The multicast group that solicitations for an address go to (RFC 4291 §2.7.1).
+fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., x, y, z] = address.octets();
+    let low = u16::from_be_bytes([y, z]);
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(x), low)
 }
 
 fn ethernet(to: Mac, from: Mac, kind: u16) -> Vec<u8> {

@@ -11,8 +11,11 @@ use rustix::net::{
     sockopt,
 };
 
-/// `ETH_P_ALL`, `ETH_P_ARP`, `ETH_P_IPV6` (`linux/if_ether.h`).
+/// All protocols (`linux/if_ether.h`).
+pub const ETH_P_ALL: u16 = 0x0003;
+/// ARP.
 pub const ETH_P_ARP: u16 = 0x0806;
+/// IPv6.
 pub const ETH_P_IPV6: u16 = 0x86dd;
 
 /// Bytes of the send buffer: room for a burst of a thousand frames.

@@ -3,12 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sluice_core::identity::{Digest, Revision};
+use sluice_crds::internal::NeighbourChange;
 
 /// How the data plane is to be run.
 #[derive(Clone, Debug)]
 pub struct KernelOptions {
     /// The pod's own interface, over which the agent reaches the API server.
     pub pod_interface: String,
+    /// The Node that the pod is on: its annotation may override own addresses.
+    pub node: String,
     /// Addresses of the pod's own interface (`status.podIPs`).
     pub pod_addresses: Vec<IpAddr>,
     /// Whether the nft tables are owned by this process and outlive it (flags `owner` and
@@ -21,6 +24,7 @@ impl Default for KernelOptions {
     fn default() -> Self {
         Self {
             pod_interface: "eth0".to_owned(),
+            node: String::new(),
             pod_addresses: Vec::new(),
             ownership: true,
         }
@@ -119,8 +123,18 @@ pub enum ProblemKind {
     InterfaceDown,
     /// A value in the settings that cannot be used.
     SettingInvalid,
+    /// The flow log is on, and the kernel tells of no flows.
+    FlowLogSilent,
     /// An override of the uplink's own address that the interface does not have.
     AddressNotOnInterface,
+    /// The Node's annotation for the uplink's own address cannot be read.
+    AnnotationInvalid,
+    /// A next hop does not answer.
+    NextHopUnreachable,
+    /// The kernel sends to another MAC than the next hop has.
+    NextHopMACMismatch,
+    /// Several answer for a next hop.
+    NextHopConflict,
 }
 
 /// Something wrong with the instance as a whole.
@@ -164,6 +178,10 @@ pub struct Inspection {
     pub uplinks: Vec<UplinkState>,
     /// MAC of the LAN interface.
     pub lan_mac: Option<[u8; 6]>,
+    /// MAC addresses that changed, of next hops and own interfaces.
+    pub neighbours: Vec<NeighbourChange>,
+    /// How many wrong neighbour entries were replaced during this look.
+    pub mended: usize,
 }
 
 /// Another host that answers for an address.
@@ -199,6 +217,9 @@ pub enum KernelError {
     /// nf_tables refused what no entry is to blame for.
     #[error("nf_tables: {0}")]
     Rules(String),
+    /// The kernel does not take a class of traffic any more.
+    #[error("{0}")]
+    Shaping(String),
     /// The settings cannot be used.
     #[error("{0}")]
     Settings(String),

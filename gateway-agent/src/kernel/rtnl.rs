@@ -1,15 +1,18 @@
-//! Links, addresses, routes, rules and neighbours, over route netlink (`linux/rtnetlink.h`).
+//! Links, addresses, routes, rules, neighbours and classes of traffic, over route netlink (`linux/rtnetlink.h`).
 //!
 //! Small on purpose: it reads and writes what a gateway needs, many objects per system call,
 //! and repeats a dump that the kernel marked as interrupted.
 
 mod address;
+#[cfg(test)]
+mod fuzz;
 mod link;
 mod message;
 mod neighbour;
 mod route;
 mod rule;
 mod socket;
+mod tc;
 
 pub use address::{Address, flags as address_flags};
 pub use link::{DevConf, Link};
@@ -18,6 +21,7 @@ pub use neighbour::Proxy;
 pub use route::{Hop, Route};
 pub use rule::Rule;
 pub use socket::{Rtnl, groups};
+pub use tc::{Class, Discipline, Qdisc, ROOT};
 
 /// `rtm_protocol` of what is ours (`linux/rtnetlink.h` leaves 128 to 255 to users by custom;
 /// 115 is not assigned).

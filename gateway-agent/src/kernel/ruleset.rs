@@ -9,8 +9,12 @@ mod build;
 mod chains;
 mod content;
 mod difference;
+mod quota;
+mod segments;
 pub mod statement;
+mod step;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use nfnetlink::nftables::{Family, Table, TableContent, TableFlags, TableId, Value, userdata};
@@ -19,10 +23,13 @@ use sluice_core::identity::{Revision, Uid};
 
 #[cfg(test)]
 use build::Built;
-pub use build::{build, origins};
+pub use build::{Part, build, origins, part};
 pub use chains::{guard, hairpin_source};
-pub use content::{Contents, Origin};
+pub use content::{Contents, Origin, size_for};
 pub use difference::{Change, difference};
+pub use quota::refused_set;
+pub use segments::chains as segments;
+pub use step::{Step, Uses, is_pooled};
 
 use super::report::{KernelOptions, Stamp};
 
@@ -36,7 +43,8 @@ pub const STAMP: &str = "stamp";
 
 /// `ct mark`: the flow began outside; the low byte is the number of its uplink.
 pub const FROM_OUTSIDE: u32 = 0x100;
-/// `ct mark`: the flow began inside; the low byte is the number of the uplink it leaves by.
+/// `ct mark`: the flow began inside; the low byte is the number of the uplink it leaves by,
+/// and the high half what [`quota`] says.
 pub const FROM_INSIDE: u32 = 0x200;
 /// Where a flow began.
 pub const ORIGIN_MASK: u32 = 0x300;
@@ -44,6 +52,11 @@ pub const ORIGIN_MASK: u32 = 0x300;
 pub const UPLINK_MASK: u32 = 0xff;
 /// The packet mark that chooses the LAN's routing table.
 pub const LAN_MARK: u32 = 0xfe;
+
+/// The ports of an EIP that connections to one peer share by our rules: a rule that names no
+/// ports keeps a port where it can, and where it cannot finds another of the same class; that
+/// of all ports but privileged ones is this (kernel `nf_nat_l4proto_unique_tuple`).
+pub const PORTS: RangeInclusive<u16> = 1_024..=65_535;
 
 /// The maps of port forwarding in the order in which they are asked: how the ports stand in
 /// them, and whether several targets share each.
@@ -55,6 +68,11 @@ pub const FORWARD_MAPS: [(Form, bool); 6] = [
     (Form::All, false),
     (Form::All, true),
 ];
+
+/// The maps from an EIP to the class of what comes in for it and of what leaves it, and the
+/// chains that ask them; the maps without their family.
+pub const SHAPE_IN: &str = "shapein";
+pub const SHAPE_OUT: &str = "shapeout";
 
 /// The name of such a map, without its family.
 pub fn forward_map(form: Form, shared: bool) -> &'static str {

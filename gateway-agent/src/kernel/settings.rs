@@ -5,9 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use sluice_crds::internal::ConfigSettings;
+use sluice_crds::user::MssClamp;
 
 use super::report::KernelError;
+use super::rtnl::Link;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +28,25 @@ pub struct Settings {
     pub uplinks: Vec<Uplink>,
     /// Whether an EIP answers ping when no rule takes it.
     pub ping_eips: bool,
+    /// The largest TCP segment, if there is a limit.
+    pub mss_clamp: Option<MssClamp>,
+    /// MTUs of interfaces, in bytes, where segments go by them. Not among what is parsed.
+    pub mtus: BTreeMap<String, u32>,
+    /// Whether translations are logged.
+    pub flow_log: bool,
+    /// How next hops are watched.
+    pub watch: Watch,
+    /// Nodes' annotations for own addresses, as written, by the Node's name.
+    pub nodes: BTreeMap<String, String>,
+}
+
+/// How next hops are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Whether a wrong entry of the kernel is replaced.
+    pub repair: bool,
+    /// Milliseconds between two questions to a next hop.
+    pub probe_ms: u64,
 }
 
 /// An external network.
@@ -105,12 +128,30 @@ impl Settings {
             same_family("lan.routes.via", &route.via, to.addr(), via)?;
             lan_routes.push((to.trunc(), via));
         }
+        let mss_clamp = settings.mss_clamp.as_deref().map(|text| {
+            let remedy = "write Auto, or a number of 536 to 65495";
+            MssClamp::parse(text).ok_or_else(|| bad("mssClamp", text, remedy))
+        });
         Ok(Self {
             lan: lan.interface.clone(),
             lan_addresses,
             lan_routes,
             uplinks,
             ping_eips: settings.ping_eips,
+            mss_clamp: mss_clamp.transpose()?,
+            mtus: BTreeMap::new(),
+            flow_log: settings.flow_log,
+            watch: Watch {
+                repair: settings.neighbours.repair,
+                probe_ms: u64::try_from(settings.neighbours.probe_secs.clamp(1, 60))
+                    .unwrap_or(1)
+                    .saturating_mul(1_000),
+            },
+            nodes: settings
+                .nodes
+                .iter()
+                .map(|node| (node.name.clone(), node.uplink_address.clone()))
+                .collect(),
         })
     }
 
@@ -125,6 +166,20 @@ impl Settings {
     pub fn interfaces(&self) -> impl Iterator<Item = &str> {
         let uplinks = self.uplinks.iter().map(|uplink| uplink.interface.as_str());
         std::iter::once(self.lan.as_str()).chain(uplinks)
+    }
+
+    /// Takes over the MTUs of the interfaces, where segments go by them; says whether any is
+    /// another than before.
+    pub fn follow_mtus(&mut self, links: &[Link]) -> bool {
+        if self.mss_clamp != Some(MssClamp::Auto) {
+            return false;
+        }
+        let ours = |link: &&Link| self.interfaces().any(|name| name == link.name);
+        let found = links.iter().filter(ours).map(|l| (l.name.clone(), l.mtu));
+        let found: BTreeMap<String, u32> = found.collect();
+        let changed = found != self.mtus;
+        self.mtus = found;
+        changed
     }
 
     /// The number and the interface of the uplink of each address, given its index.

@@ -16,7 +16,7 @@ use nfnetlink::nftables::{
 use nfnetlink::{Errno, Socket};
 
 use super::report::KernelError;
-use super::ruleset::{self, Change, OWNED, Ruleset, TABLE, arp_id, difference, inet_id};
+use super::ruleset::{self, Change, OWNED, Ruleset, Step, TABLE, arp_id, difference, inet_id};
 
 /// The tables are read again after this long and after this many batches.
 const AUDIT_AFTER: Duration = Duration::from_secs(60);
@@ -67,6 +67,16 @@ pub enum Refused {
 impl From<KernelError> for Refused {
     fn from(error: KernelError) -> Self {
         Self::Other(error)
+    }
+}
+
+/// For those who have no entry to blame.
+impl From<Refused> for KernelError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Other(error) => error,
+            Refused::Element { set, error, .. } => Self::Rules(format!("set {set}: {error}")),
+        }
     }
 }
 
@@ -190,7 +200,7 @@ impl Tables {
             }
             let change = step(seen, wanted, ownership);
             if change.batch.is_empty() {
-                self.settle();
+                self.settle(wanted);
                 return Ok(changed);
             }
             match self.socket.commit(&change.batch, Some(generation)) {
@@ -215,7 +225,7 @@ impl Tables {
                     let ownership = self.ownership;
                     let seen = self.look(false)?;
                     if step(seen, wanted, ownership).batch.is_empty() {
-                        self.settle();
+                        self.settle(wanted);
                         return Ok(changed + change.objects);
                     }
                 }
@@ -237,9 +247,61 @@ impl Tables {
         Err(KernelError::Rules("others change rules without pause".to_owned()).into())
     }
 
-    fn settle(&mut self) {
+    /// Takes a step from what stands, which must be `held`, in one transaction. Returns how
+    /// many objects changed; `None` where the step cannot be taken from here, and nothing of
+    /// it was: then make all of it.
+    ///
+    /// # Errors
+    /// [`KernelError::Rules`], also where nobody knows whether it was taken.
+    pub fn alter(&mut self, held: &mut Ruleset, step: &Step) -> Result<Option<usize>, KernelError> {
+        let ownership = self.ownership;
+        let seen = self.look(false)?;
+        let is = |seen: &Option<Arc<TableContent>>, held: &Arc<TableContent>| {
+            seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, held))
+        };
+        let stands = is(&seen.inet, &held.inet) && is(&seen.arp, &held.arp);
+        if !stands || !seen.wanted || !claim(seen, ownership).batch.is_empty() {
+            return Ok(None);
+        }
+        if !step.fits(&held.inet, &held.arp) {
+            return Ok(None);
+        }
+        let (generation, steps, at) = (seen.generation, seen.steps, seen.at);
+        let change = step.change();
+        if change.batch.is_empty() {
+            return Ok(Some(0));
+        }
+        // What is known of the tables and what was wanted are one: nothing is copied.
+        self.verified = None;
+        let committed = match self.socket.commit(&change.batch, Some(generation)) {
+            Ok(committed) => committed,
+            Err(BatchError::Stale { .. } | BatchError::Refused { .. }) => return Ok(None),
+            Err(error) => return Err(KernelError::Rules(error.to_string())),
+        };
+        let is_next = committed.generation == Some(generation.next());
+        if !is_next || !is_echoed(&change, &committed.echoed, self.port) {
+            // Rules may have gone: who makes all of them anew must know that nobody knows.
+            let lost = "the kernel's answer to a change of few elements is not whole";
+            return Err(KernelError::Rules(lost.to_owned()));
+        }
+        step.take(Arc::make_mut(&mut held.inet), Arc::make_mut(&mut held.arp));
+        self.verified = Some(Verified {
+            generation: generation.next(),
+            inet: Some(Arc::clone(&held.inet)),
+            arp: Some(Arc::clone(&held.arp)),
+            wanted: true,
+            at,
+            steps: steps + 1,
+        });
+        Ok(Some(change.objects))
+    }
+
+    /// What was read is what is wanted: one copy is enough.
+    fn settle(&mut self, wanted: &Ruleset) {
         if let Some(verified) = &mut self.verified {
             verified.wanted = true;
+            verified.inet = Some(flagged(&wanted.inet, self.ownership));
+            verified.arp = Some(flagged(&wanted.arp, self.ownership));
         }
     }
 
@@ -256,7 +318,7 @@ impl Tables {
         let orphaned = claim(seen, ownership);
         let change = step(seen, wanted, ownership);
         if change.batch.is_empty() && orphaned.batch.is_empty() {
-            self.settle();
+            self.settle(wanted);
         }
         let operations = orphaned.batch.operations().iter();
         Ok(operations

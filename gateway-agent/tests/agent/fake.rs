@@ -122,7 +122,7 @@ impl DataPlane for Plane {
             ));
         }
         let wishes = self.wishes();
-        let (refused, entries): (Vec<_>, Vec<_>) = snapshot.entries.iter().partition(|entry| {
+        let (refused, entries): (Vec<_>, Vec<_>) = snapshot.entries().partition(|entry| {
             wishes
                 .refuse
                 .as_ref()

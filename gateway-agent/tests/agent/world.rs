@@ -328,13 +328,13 @@ pub fn eips(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
 
 /// A config of these lines.
 pub fn config(lines: &[String]) -> Config {
-    let settings = ConfigSettings {
-        lan: ConfigLan {
+    let settings = ConfigSettings::new(
+        ConfigLan {
             interface: "lan0".to_owned(),
             addresses: vec!["10.244.0.254/16".to_owned()],
             routes: Vec::new(),
         },
-        uplinks: vec![ConfigUplink {
+        vec![ConfigUplink {
             name: "external".to_owned(),
             interface: "eth1".to_owned(),
             subnets: vec![ConfigSubnet {
@@ -344,8 +344,7 @@ pub fn config(lines: &[String]) -> Config {
             ipv4: None,
             ipv6: None,
         }],
-        ping_eips: true,
-    };
+    );
     let gateway = OwnerGateway {
         name: "egress".to_owned(),
         uid: "gateway-uid".to_owned(),

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use packet_checks::damage::Damage;
 use packet_checks::hosts::{Hosts, Link};
-use packet_checks::plan::{Family, Own, Segment};
-use packet_checks::socket::Interface;
-use sluice_crds::internal::ConfigSettings;
+use packet_checks::plan::{Family, Host, Own, Segment, Setup, entries};
+use packet_checks::run;
+use sluice_crds::internal::{ConfigLan, ConfigSettings, ConfigSubnet, ConfigUplink};
 
-use super::{Gateway, in_ns, ip, settings, sysctl};
+use super::link::Interface;
+use super::{Gateway, in_ns, ip, sysctl};
 
 /// The gateway's namespace, and the one at the other ends of its links.
 pub struct Bare {
     pub gw: String,
     pub hosts: String,
     families: Vec<Family>,
+    setup: Setup,
 }
 
 impl Drop for Bare {
@@ -25,22 +28,14 @@ impl Drop for Bare {
     }
 }
 
-/// The gateway's interface on a segment.
-fn interface(segment: Segment) -> &'static str {
-    match segment {
-        Segment::Outside => "eth1",
-        Segment::Inside => "lan0",
-        Segment::Pods => "eth0",
-    }
-}
-
 impl Bare {
-    pub fn new(families: &[Family]) -> Self {
+    pub fn new(families: &[Family], setup: Setup) -> Self {
         let id = super::unique();
         let bare = Self {
             gw: format!("{id}-gw"),
             hosts: format!("{id}-hosts"),
             families: families.to_vec(),
+            setup,
         };
         let (gw, hosts) = (&bare.gw, &bare.hosts);
         for name in [gw, hosts] {
@@ -51,8 +46,8 @@ impl Bare {
         sysctl(gw, "ipv6/conf/default/accept_dad", "0");
         // The hosts are not the kernel's.
         sysctl(hosts, "ipv6/conf/default/disable_ipv6", "1");
-        for segment in Segment::ALL {
-            let name = interface(segment);
+        for segment in setup.segments() {
+            let name = segment.interface();
             ip(&format!(
                 "-n {gw} link add {name} type veth peer name {name} netns {hosts}"
             ));
@@ -64,11 +59,18 @@ impl Bare {
                 Family::V4 => "24",
                 Family::V6 => "64 nodad",
             };
-            for (own, name) in [(Own::Uplink, "eth1"), (Own::Pod, "eth0")] {
-                let address = own.address(*family);
+            for (own, segment) in [
+                (Own::Uplink, Segment::Outside),
+                (Own::Second, Segment::Second),
+                (Own::Pod, Segment::Pods),
+            ] {
+                if !setup.segments().contains(&segment) {
+                    continue;
+                }
+                let (name, address) = (segment.interface(), own.address(*family));
                 ip(&format!("-n {gw} address add {address}/{bits} dev {name}"));
             }
-            let node = packet_checks::plan::Host::Node.address(*family);
+            let node = Host::Node.address(*family);
             ip(&format!("-n {gw} route add default via {node}"));
         }
         // Each check has its errors, however many there were before.
@@ -82,21 +84,14 @@ impl Bare {
 
     /// The hosts of the checks, on the gateway's links.
     pub fn hosts(&self) -> Hosts {
-        let links = in_ns(&self.hosts, || {
+        let segments = self.setup.segments();
+        let links = in_ns(&self.hosts, move || {
             let open = |segment| {
-                let index = rustix::net::netdevice::name_to_index(
-                    rustix::net::socket(
-                        rustix::net::AddressFamily::INET,
-                        rustix::net::SocketType::DGRAM,
-                        None,
-                    )
-                    .unwrap(),
-                    interface(segment),
-                );
-                let link: Box<dyn Link + Send> = Box::new(Interface::open(index.unwrap()).unwrap());
+                let link = Interface::open(Segment::interface(segment)).unwrap();
+                let link: Box<dyn Link + Send> = Box::new(link);
                 (segment, link)
             };
-            Segment::ALL.map(open)
+            segments.into_iter().map(open).collect::<Vec<_>>()
         });
         let links = links.join().unwrap();
         Hosts::new(
@@ -107,55 +102,65 @@ impl Bare {
         )
     }
 
-    /// What the gateway is told: the families' parts of the usual settings.
+    /// What the gateway is told, in its families.
     pub fn settings(&self) -> ConfigSettings {
-        let mut all = settings();
-        let wanted = |text: &String| {
-            let family = if text.contains(':') {
-                Family::V6
-            } else {
-                Family::V4
+        let mut uplinks: Vec<ConfigUplink> = Vec::new();
+        for uplink in self.families.iter().flat_map(|f| self.setup.uplinks(*f)) {
+            let subnet = ConfigSubnet {
+                cidr: uplink.subnet.into(),
+                gateway: Some(uplink.next_hop.to_string()),
             };
-            self.families.contains(&family)
-        };
-        all.lan.addresses.retain(wanted);
-        for uplink in &mut all.uplinks {
-            uplink.subnets.retain(|subnet| wanted(&subnet.cidr));
+            match uplinks.iter_mut().find(|known| known.name == uplink.name) {
+                Some(known) => known.subnets.push(subnet),
+                None => uplinks.push(ConfigUplink {
+                    name: uplink.name.into(),
+                    interface: uplink.segment.interface().into(),
+                    subnets: vec![subnet],
+                    ipv4: None,
+                    ipv6: None,
+                }),
+            }
         }
-        all
+        let lan = self.families.iter().flat_map(|f| self.setup.lan(*f));
+        ConfigSettings {
+            lan: ConfigLan {
+                interface: Segment::Inside.interface().into(),
+                addresses: lan.map(|text| (*text).to_owned()).collect(),
+                routes: vec![],
+            },
+            uplinks,
+            ..super::settings()
+        }
     }
 
     /// Gives the gateway all that the checks need.
     pub fn apply(&self, gateway: &Gateway) {
-        let entries: Vec<String> = self
-            .families
-            .iter()
-            .flat_map(|family| packet_checks::plan::entries(*family))
-            .collect();
+        let families = self.families.iter();
+        let entries: Vec<String> = families.flat_map(|f| entries(self.setup, *f)).collect();
         let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
         let applied = gateway.apply_with(self.settings(), 1, &entries, true);
         assert!(applied.rejected.is_empty(), "{:?}", applied.rejected);
     }
 
-    /// Runs a script in the gateway's namespace; what it said where it failed.
-    pub fn script(&self, script: &str) -> Result<(), String> {
+    /// Runs a script in the gateway's namespace: what it printed, or said where it failed.
+    pub fn script(&self, script: &str) -> Result<String, String> {
         let out = Command::new("ip")
             .args(["netns", "exec", &self.gw, "sh", "-c", script])
             .output()
             .unwrap();
+        let printed = String::from_utf8_lossy(&out.stdout).into_owned();
         if out.status.success() {
-            return Ok(());
+            return Ok(printed);
         }
-        Err(format!(
-            "{script}: {}{}",
-            String::from_utf8_lossy(&out.stdout),
-            String::from_utf8_lossy(&out.stderr)
-        ))
+        let said = String::from_utf8_lossy(&out.stderr);
+        Err(format!("{script}: {printed}{said}"))
     }
 
     /// Mends a damaged gateway.
-    pub fn restore(&self, gateway: &Gateway) {
-        sysctl(&self.gw, "netfilter/nf_conntrack_tcp_loose", "1");
+    pub fn restore(&self, gateway: &Gateway, damage: &Damage, family: Family) {
+        if let Some(undo) = damage.undo(family) {
+            self.script(&undo).unwrap();
+        }
         gateway.with(|kernel| {
             kernel.repair().unwrap();
             let drift = kernel.inspect().unwrap().drift;
@@ -166,5 +171,45 @@ impl Bare {
     /// Forgets all flows.
     pub fn forget_flows(&self) {
         self.script("conntrack -F 2>/dev/null").unwrap();
+    }
+
+    /// The gateway with an agent that mends what breaks.
+    pub fn mending<'a>(&'a self, gateway: &'a Gateway) -> UnderTest<'a> {
+        UnderTest {
+            bare: self,
+            agent: Some(gateway),
+        }
+    }
+
+    /// The gateway without an agent.
+    pub fn idle(&self) -> UnderTest<'_> {
+        UnderTest {
+            bare: self,
+            agent: None,
+        }
+    }
+}
+
+/// The gateway of the checks, and the agent that mends it, if one does.
+pub struct UnderTest<'a> {
+    bare: &'a Bare,
+    agent: Option<&'a Gateway>,
+}
+
+impl run::Gateway for UnderTest<'_> {
+    fn script(&mut self, script: &str) -> Result<String, String> {
+        self.bare.script(script)
+    }
+
+    fn mended(&mut self) -> Result<(), String> {
+        let Some(agent) = self.agent else {
+            return Ok(());
+        };
+        agent.with(|kernel| {
+            kernel.repair().map_err(|error| error.to_string())?;
+            let addresses = kernel.addresses();
+            let announced = kernel.announce(&addresses);
+            announced.map(drop).map_err(|error| error.to_string())
+        })
     }
 }

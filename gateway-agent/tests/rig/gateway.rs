@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use sluice_core::config::{Snapshot, digest};
+use sluice_core::config::Snapshot;
 use sluice_core::entry::{Entry, FORMAT};
 use sluice_core::identity::{Revision, Uid};
 use sluice_crds::internal::{ConfigLan, ConfigSettings, ConfigSubnet, ConfigUplink};
@@ -91,6 +91,7 @@ impl Gateway {
 pub fn options(ownership: bool) -> KernelOptions {
     KernelOptions {
         pod_interface: "eth0".into(),
+        node: "node-a".into(),
         pod_addresses: vec![
             "10.250.0.2".parse().unwrap(),
             "fd00:10:250::2".parse().unwrap(),
@@ -111,13 +112,13 @@ pub fn settings() -> ConfigSettings {
         cidr: cidr.into(),
         gateway: Some(gateway.into()),
     };
-    ConfigSettings {
-        lan: ConfigLan {
+    ConfigSettings::new(
+        ConfigLan {
             interface: "lan0".into(),
             addresses: vec!["10.244.0.254/16".into(), "fd00:10:244::fe/64".into()],
             routes: vec![],
         },
-        uplinks: vec![ConfigUplink {
+        vec![ConfigUplink {
             name: "external".into(),
             interface: "eth1".into(),
             subnets: vec![
@@ -127,18 +128,10 @@ pub fn settings() -> ConfigSettings {
             ipv4: None,
             ipv6: None,
         }],
-        ping_eips: true,
-    }
+    )
 }
 
 pub fn snapshot(settings: ConfigSettings, entries: &[&str]) -> Snapshot {
-    Snapshot {
-        digest: digest(FORMAT, &settings, entries.iter().copied()),
-        settings,
-        entries: entries
-            .iter()
-            .map(|line| line.parse::<Entry>().unwrap())
-            .collect(),
-        slices: vec![],
-    }
+    let entries = entries.iter().map(|line| line.parse::<Entry>().unwrap());
+    Snapshot::new(settings, entries.collect())
 }

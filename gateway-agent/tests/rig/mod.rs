@@ -11,7 +11,9 @@
 
 mod bare;
 mod gateway;
+mod link;
 mod sctp;
+mod streams;
 mod targets;
 mod traffic;
 mod uplinks;
@@ -27,6 +29,7 @@ pub use gateway::*;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 pub use sctp::*;
 use sluice_gateway_agent::kernel::Kernel;
+pub use streams::*;
 pub use targets::*;
 pub use traffic::*;
 pub use uplinks::*;

@@ -74,6 +74,11 @@ impl FlowEventSocket {
         })
     }
 
+    /// The socket's port id.
+    pub fn port(&self) -> Result<u32, Error> {
+        self.socket.port()
+    }
+
     /// The next event; `None` if there is none yet. After [`Error::Overrun`] events are lost.
     pub fn try_next(&mut self) -> Result<Option<FlowEvent>, Error> {
         while self.pending.is_empty() {

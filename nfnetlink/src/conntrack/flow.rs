@@ -1,7 +1,7 @@
 //! Flows: entries of the conntrack table.
 
 use super::Tuple;
-use crate::wire::{AttrMap, WireError};
+use crate::wire::{AttrMap, Attrs, WireError};
 
 /// `enum ctattr_type` (`linux/netfilter/nfnetlink_conntrack.h`).
 pub(super) const CTA_TUPLE_ORIG: u16 = 1;
@@ -9,11 +9,12 @@ pub(super) const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_STATUS: u16 = 3;
 const CTA_PROTOINFO: u16 = 4;
 const CTA_TIMEOUT: u16 = 7;
-const CTA_MARK: u16 = 8;
+pub(super) const CTA_MARK: u16 = 8;
 const CTA_COUNTERS_ORIG: u16 = 9;
 const CTA_COUNTERS_REPLY: u16 = 10;
 pub(super) const CTA_ID: u16 = 12;
 pub(super) const CTA_ZONE: u16 = 18;
+pub(super) const CTA_MARK_MASK: u16 = 21;
 pub(super) const CTA_FILTER: u16 = 25;
 /// `enum ctattr_protoinfo`, `enum ctattr_protoinfo_tcp`, `enum ctattr_counters`.
 const CTA_PROTOINFO_TCP: u16 = 1;
@@ -83,6 +84,17 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Reads the reply tuple alone of the attributes of `IPCTNL_MSG_CT_NEW`.
+    pub(crate) fn read_reply(attrs: &[u8]) -> Result<Tuple, WireError> {
+        for attr in Attrs::new(attrs) {
+            let attr = attr?;
+            if attr.kind == CTA_TUPLE_REPLY {
+                return Tuple::read(attr.payload);
+            }
+        }
+        Err(WireError::Missing("CTA_TUPLE_REPLY"))
+    }
+
     /// Reads the attributes of `IPCTNL_MSG_CT_NEW`.
     pub(crate) fn read(attrs: &[u8]) -> Result<Self, WireError> {
         let attrs = AttrMap::parse(attrs)?;

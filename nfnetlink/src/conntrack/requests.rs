@@ -1,7 +1,7 @@
 //! Listing, deleting and flushing flows.
 
-use super::flow::{CTA_ID, CTA_TUPLE_ORIG, CTA_ZONE};
-use super::{Flow, FlowFilter};
+use super::flow::{CTA_ID, CTA_MARK, CTA_MARK_MASK, CTA_TUPLE_ORIG, CTA_ZONE};
+use super::{Flow, FlowFilter, Tuple};
 use crate::wire::{AttrMap, MessageHeader, NFNL_SUBSYS_CTNETLINK, WireError};
 use crate::{Errno, Error, Socket};
 
@@ -60,6 +60,29 @@ impl Socket {
                 Ok(wanted(&flow).then_some(flow))
             },
         )
+    }
+
+    /// Hands over the reply tuple of each flow of both families whose mark is `mark` where
+    /// `mask` has bits. Keeps nothing in memory. Flows that come or go meanwhile may be
+    /// missed, and one may come twice.
+    pub fn each_reply(
+        &mut self,
+        (mark, mask): (u32, u32),
+        mut take: impl FnMut(&Tuple),
+    ) -> Result<(), Error> {
+        self.dump_once(
+            "IPCTNL_MSG_CT_GET",
+            header(IPCTNL_MSG_CT_GET, 0),
+            |w| {
+                w.put_u32_be(CTA_MARK, mark);
+                w.put_u32_be(CTA_MARK_MASK, mask);
+            },
+            |message| {
+                take(&Flow::read_reply(message.netfilter()?.1)?);
+                Ok(())
+            },
+        )
+        .map(|_| ())
     }
 
     /// How many flows there are.

@@ -8,7 +8,8 @@ use super::event::read_generation;
 use super::rule::NFTA_RULE_TABLE;
 use super::set::NFTA_SET_TABLE;
 use super::{
-    Chain, Element, Family, ListedRule, Set, SetContent, Table, TableContent, TableId, msg,
+    Chain, Element, Family, ListedRule, Set, SetContent, SetFlags, Table, TableContent, TableId,
+    msg,
 };
 use crate::socket::DUMP_TRIES;
 use crate::wire::{AttrMap, Message, MessageHeader, NFNL_SUBSYS_NFTABLES, WireError, Writer};
@@ -177,8 +178,9 @@ impl Socket {
         Ok(chunks.into_iter().flatten().collect())
     }
 
-    /// A whole table, consistent at one generation; `None` if it does not exist. Repeats
-    /// itself while changes disturb it, up to a limit ([`Error::Unsettled`]).
+    /// A whole table, consistent at one generation; `None` if it does not exist. What sets hold
+    /// that rules fill ([`SetFlags::EVAL`]) is left out: packets change it at any time, and no
+    /// generation tells; [`Self::elements`] lists it. Repeats itself while changes disturb it, up to a limit ([`Error::Unsettled`]).
     pub fn dump_table(&mut self, family: Family, name: &str) -> Result<Option<TableDump>, Error> {
         let id = TableId::new(family, name);
         for _ in 0..DUMP_TRIES {
@@ -223,7 +225,11 @@ impl Socket {
             }
         }
         for set in self.dump_sets(id)? {
-            let elements = self.elements(id, &set.name)?.into_iter().collect();
+            let elements = if set.flags.contains(SetFlags::EVAL) {
+                BTreeSet::new()
+            } else {
+                self.elements(id, &set.name)?.into_iter().collect()
+            };
             let name = set.name.clone();
             content.sets.insert(name, SetContent { set, elements });
         }

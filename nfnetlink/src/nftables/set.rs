@@ -104,7 +104,7 @@ fields! {
     /// `iface_index`.
     IFACE_INDEX = (20, 4, Host);
     /// `classid`: traffic class of `meta priority`.
-    CLASSID = (22, 4, Host);
+    CLASSID = (23, 4, Host);
     /// `ct_state`.
     CT_STATE = (26, 4, Host);
     /// `ct_dir`.

@@ -41,7 +41,7 @@ const TYPES: [(u32, &str, u32, Meaning); 15] = [
     (13, "inet_service", 2, Meaning::Number),
     (19, "mark", 4, Meaning::Mark),
     (20, "iface_index", 4, Meaning::HostNumber),
-    (22, "classid", 4, Meaning::Class),
+    (23, "classid", 4, Meaning::Class),
     (26, "ct_state", 4, Meaning::CtState),
     (27, "ct_dir", 1, Meaning::Direction),
     (28, "ct_status", 4, Meaning::CtStatus),

@@ -48,23 +48,16 @@ pub(super) fn add(table: &mut Table) {
     table.check(
         "error: about no flow that is known, to a FIP",
         |t, check, port| {
-            let about = udp(t.eip_at(Eip::Fip, port), t.at(Host::Far, 53));
+            let flow = t.outward((Host::Web, port), Eip::Fip, (Host::Far, 53));
+            let about = udp(flow.seen.0, flow.seen.1);
+            let (router, eip) = (t.host(Host::Router), t.eip(Eip::Fip));
             check
                 .send(
                     Host::Router,
-                    error(
-                        t.host(Host::Router),
-                        t.eip(Eip::Fip),
-                        IcmpError::TooBig(1_300),
-                        about,
-                    ),
+                    error(router, eip, IcmpError::TooBig(1_300), about),
                 )
                 // The gateway is whole: the flow's own error does arrive.
-                .send(Host::Web, udp(t.at(Host::Web, port), t.at(Host::Far, 53)))
-                .arrives(
-                    Host::Far,
-                    udp(t.eip_at(Eip::Fip, port), t.at(Host::Far, 53)),
-                )
+                .datagram(&flow)
                 .notices(Damage::Set("fipout{n}"))
         },
     );
@@ -74,15 +67,10 @@ pub(super) fn add(table: &mut Table) {
 /// An inside host, or a router before it, answers a packet from outside with an error.
 fn from_inside(table: &mut Table, name: &'static str, what: IcmpError, eip: Eip, host: Host) {
     table.check(name, |t, check, port| {
-        let (client, outer, inner) = (t.at(Host::Far, port), t.eip_at(eip, 53), t.at(host, 53));
+        let flow = t.inward((Host::Far, port), (eip, 53), (host, 53));
         check
-            .send(Host::Far, udp(client, outer))
-            .arrives(host, udp(client, inner))
-            .send(host, error(inner.0, client.0, what, udp(client, inner)))
-            .arrives(
-                Host::Far,
-                error(outer.0, client.0, what, udp(client, outer)),
-            )
+            .datagram(&flow)
+            .refused(&flow, what)
             .notices(Damage::Set(if eip == Eip::Fip {
                 "fipin{n}"
             } else {
@@ -95,13 +83,10 @@ fn from_inside(table: &mut Table, name: &'static str, what: IcmpError, eip: Eip,
 /// A router outside answers a packet from inside with an error.
 fn from_outside(table: &mut Table, name: &'static str, what: IcmpError, eip: Eip, host: Host) {
     table.check(name, |t, check, port| {
-        let (inner, outer, far) = (t.at(host, port), t.eip_at(eip, port), t.at(Host::Far, 53));
-        let router = t.host(Host::Router);
+        let flow = t.outward((host, port), eip, (Host::Far, 53));
         check
-            .send(host, udp(inner, far))
-            .arrives(Host::Far, udp(outer, far))
-            .send(Host::Router, error(router, outer.0, what, udp(outer, far)))
-            .arrives(host, error(router, inner.0, what, udp(inner, far)))
+            .datagram(&flow)
+            .refused_beyond(&flow, (Host::Router, t.host(Host::Router)), what)
             .notices(Damage::Rule("inward", "ct direction reply accept"))
             .notices(Damage::Set(if eip == Eip::Fip {
                 "fipout{n}"
@@ -113,83 +98,46 @@ fn from_outside(table: &mut Table, name: &'static str, what: IcmpError, eip: Eip
 
 /// Errors that the gateway makes itself: they go where the flow's packets come from.
 fn hop_limits(table: &mut Table) {
-    table.check(
-        "error: the gateway's own hop limit, to a neighbour of the EIP",
-        |t, check, port| {
-            let packet = udp(t.at(Host::Client, port), t.eip_at(Eip::Fip, 53)).hops(1);
+    for (name, from) in [
+        (
+            "error: the gateway's own hop limit, to a neighbour of the EIP",
+            Host::Client,
+        ),
+        (
+            "error: the gateway's own hop limit, beyond the router",
+            Host::Far,
+        ),
+    ] {
+        table.check(name, |t, check, port| {
+            let packet = udp(t.at(from, port), t.eip_at(Eip::Fip, 53)).hops(1);
             check
-                .send(Host::Client, packet.clone())
-                .arrives(
-                    Host::Client,
-                    error(
-                        t.eip(Eip::Fip),
-                        t.host(Host::Client),
-                        IcmpError::HopLimit,
-                        packet,
-                    ),
-                )
+                .told(from, packet, t.eip(Eip::Fip), IcmpError::HopLimit)
                 .notices(Damage::Set("fipin{n}"))
-        },
-    );
-    table.check(
-        "error: the gateway's own hop limit, beyond the router",
-        |t, check, port| {
-            let packet = udp(t.at(Host::Far, port), t.eip_at(Eip::Fip, 53)).hops(1);
-            check
-                .send(Host::Far, packet.clone())
-                .arrives(
-                    Host::Far,
-                    error(
-                        t.eip(Eip::Fip),
-                        t.host(Host::Far),
-                        IcmpError::HopLimit,
-                        packet,
-                    ),
-                )
-                .notices(Damage::Set("fipin{n}"))
-        },
-    );
+        });
+    }
     table.check(
         "error: the gateway's own hop limit, to an inside host with a FIP",
         |t, check, port| {
             let packet = udp(t.at(Host::Web, port), t.at(Host::Far, 53)).hops(1);
             check
-                .send(Host::Web, packet.clone())
-                .arrives(
-                    Host::Web,
-                    error(
-                        t.own(Own::Lan),
-                        t.host(Host::Web),
-                        IcmpError::HopLimit,
-                        packet,
-                    ),
-                )
+                .told(Host::Web, packet, t.own(Own::Lan), IcmpError::HopLimit)
                 .notices(lan_errors())
         },
     );
     table.check(
         "error: the gateway's own hop limit, to an inside host behind SNAT",
         |t, check, port| {
-            let packet =
-                segment(t.at(Host::Inner, port), t.at(Host::Far, 443), SYN, (1, 0)).hops(1);
+            let (inner, far) = (t.at(Host::Inner, port), t.at(Host::Far, 443));
+            let packet = segment(inner, far, SYN, (1, 0)).hops(1);
             check
-                .send(Host::Inner, packet.clone())
-                .arrives(
-                    Host::Inner,
-                    error(
-                        t.own(Own::Lan),
-                        t.host(Host::Inner),
-                        IcmpError::HopLimit,
-                        packet,
-                    ),
-                )
+                .told(Host::Inner, packet, t.own(Own::Lan), IcmpError::HopLimit)
                 .notices(lan_errors())
         },
     );
 }
 
 /// What sends the gateway's errors to the LAN.
-fn lan_errors() -> Damage {
+pub(super) fn lan_errors() -> Damage {
     Damage::All(vec![
         Damage::Rule("outroute", "meta mark set 0x000000fe"),
         Damage::RoutingRule("from {l} iif lo"),

@@ -2,7 +2,7 @@
 
 use super::Table;
 use crate::damage::Damage;
-use crate::plan::{Eip, Family, Host, Own};
+use crate::plan::{Eip, Family, Host, Own, Setup};
 
 pub(super) fn add(table: &mut Table) {
     for (name, eip) in [
@@ -41,11 +41,29 @@ pub(super) fn add(table: &mut Table) {
             check.asks(host, t.own(own), true).notices(answers)
         });
     }
-    if table.family == Family::V6 {
-        // An IPv6 address is answered for by its own interface, and by those with a proxy.
-        return;
-    }
-    let held = Damage::ArpSet("held4");
+    table.check(
+        "neighbour: 800 questions at once are answered within 200 ms",
+        |t, check, _| {
+            let eips = Eip::of(Setup::Usual).into_iter().map(|eip| t.eip(eip));
+            check
+                .asks_often(Host::Client, eips.collect(), 800)
+                .notices(match t.family {
+                    Family::V4 => Damage::Answers,
+                    Family::V6 => Damage::Setting("ipv6/neigh/eth1/proxy_delay", "80", "0"),
+                })
+        },
+    );
+    // An IPv6 address is answered for by its own interface, and by those with a proxy.
+    let held = |t: &Table, address, interface| match t.family {
+        Family::V4 => Damage::ArpSet("held4"),
+        Family::V6 => Damage::All(vec![
+            Damage::Proxy(address, interface),
+            // The agent sees to it on its uplinks only.
+            Damage::Setting("ipv6/neigh/eth0/proxy_delay", "0", "80"),
+            Damage::Setting("ipv6/neigh/lan0/proxy_delay", "0", "80"),
+            Damage::Set("held6"),
+        ]),
+    };
     for (name, host, own) in [
         (
             "neighbour: the LAN's next hop is not answered for outside",
@@ -63,9 +81,13 @@ pub(super) fn add(table: &mut Table) {
             Own::Pod,
         ),
     ] {
-        let held = held.clone();
+        let address = if own == Own::Lan { "{l}" } else { "{p}" };
         table.check(name, |t, check, _| {
-            check.asks(host, t.own(own), false).notices(held)
+            check.asks(host, t.own(own), false).notices(held(
+                t,
+                address,
+                host.segment().interface(),
+            ))
         });
     }
     for (name, host) in [
@@ -78,9 +100,12 @@ pub(super) fn add(table: &mut Table) {
             Host::Node,
         ),
     ] {
-        let held = held.clone();
         table.check(name, |t, check, _| {
-            check.asks(host, t.eip(Eip::Bare), false).notices(held)
+            check.asks(host, t.eip(Eip::Bare), false).notices(held(
+                t,
+                "{e}",
+                host.segment().interface(),
+            ))
         });
     }
 }

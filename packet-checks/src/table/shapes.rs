@@ -1,19 +1,11 @@
 //! Fragments, extension headers, and datagrams without checksum.
 
 use super::Table;
-use crate::check::{At, udp, udp_with};
+use crate::check::{Check, Flow, segment, udp_with};
 use crate::damage::Damage;
 use crate::packet::Shape;
+use crate::packet::tcp::{ACK, SYN};
 use crate::plan::{Eip, Family, Host};
-
-/// Where a shaped datagram goes: who sends, to whom, as whom it arrives at whom.
-struct Way {
-    from: Host,
-    sent: (At, At),
-    to: Host,
-    seen: (At, At),
-    map: &'static str,
-}
 
 pub(super) fn add(table: &mut Table) {
     let fragments = Shape::Fragments(1_000);
@@ -76,55 +68,58 @@ pub(super) fn add(table: &mut Table) {
                 100,
             );
             overlapping(table);
+            options_before_tcp(table);
         }
     }
+}
+
+fn options_before_tcp(table: &mut Table) {
+    table.check(
+        "options before the payload: a connection to a DNAT, and one by SNAT",
+        |t, check, port| {
+            let far = (Host::Far, port);
+            let inward = t.inward(far, (Eip::Ports, 8_080), (Host::Web2, 80));
+            let outward = t.outward((Host::Inner, port), Eip::Source, (Host::Far, 443));
+            let syn = |from, to| segment(from, to, SYN, (1, 0));
+            let shaped = |check: Check, flow: &Flow| {
+                let sent = syn(flow.sent.0, flow.sent.1).shaped(Shape::Options);
+                check
+                    .send(flow.from, sent)
+                    .arrives(flow.to, syn(flow.seen.0, flow.seen.1))
+                    .segment(&flow.back(), SYN | ACK, (5, 2))
+            };
+            shaped(shaped(check, &inward), &outward)
+                .notices(Damage::Set("dnat{n}"))
+                .notices(Damage::Set("snat{n}_{s}"))
+        },
+    );
 }
 
 fn shaped(table: &mut Table, names: [&'static str; 4], shape: &Shape, bytes: usize) {
     for (place, name) in names.into_iter().enumerate() {
         table.check(name, |t, check, port| {
-            let way = way(t, place, port);
+            let (flow, map) = flow(t, place, port);
             let data: Vec<u8> = (0..=255).cycle().take(bytes).collect();
-            let sent = udp_with(way.sent.0, way.sent.1, &data).shaped(shape.clone());
+            let sent = udp_with(flow.sent.0, flow.sent.1, &data).shaped(shape.clone());
             check
-                .send(way.from, sent)
-                .arrives(way.to, udp_with(way.seen.0, way.seen.1, &data))
-                .notices(Damage::Set(way.map))
+                .send(flow.from, sent)
+                .arrives(flow.to, udp_with(flow.seen.0, flow.seen.1, &data))
+                .notices(Damage::Set(map))
         });
     }
 }
 
-fn way(t: &Table, place: usize, port: u16) -> Way {
-    let far = t.at(Host::Far, port);
+/// Where a shaped datagram goes, and the map that translates it.
+fn flow(t: &Table, place: usize, port: u16) -> (Flow, &'static str) {
+    let far = (Host::Far, port);
     match place {
-        0 => Way {
-            from: Host::Far,
-            sent: (far, t.eip_at(Eip::Fip, 53)),
-            to: Host::Web,
-            seen: (far, t.at(Host::Web, 53)),
-            map: "fipin{n}",
-        },
-        1 => Way {
-            from: Host::Web,
-            sent: (t.at(Host::Web, port), far),
-            to: Host::Far,
-            seen: (t.eip_at(Eip::Fip, port), far),
-            map: "fipout{n}",
-        },
-        2 => Way {
-            from: Host::Far,
-            sent: (far, t.eip_at(Eip::Ports, 53)),
-            to: Host::Web2,
-            seen: (far, t.at(Host::Web2, 53)),
-            map: "dnat{n}",
-        },
-        _ => Way {
-            from: Host::Inner,
-            sent: (t.at(Host::Inner, port), far),
-            to: Host::Far,
-            seen: (t.eip_at(Eip::Source, port), far),
-            map: "snat{n}_{s}",
-        },
+        0 => (t.inward(far, (Eip::Fip, 53), (Host::Web, 53)), "fipin{n}"),
+        1 => (t.outward((Host::Web, port), Eip::Fip, far), "fipout{n}"),
+        2 => (t.inward(far, (Eip::Ports, 53), (Host::Web2, 53)), "dnat{n}"),
+        _ => (
+            t.outward((Host::Inner, port), Eip::Source, far),
+            "snat{n}_{s}",
+        ),
     }
 }
 
@@ -133,13 +128,11 @@ fn overlapping(table: &mut Table) {
     table.check(
         "fragments that overlap do not pass, and whole datagrams do",
         |t, check, port| {
-            let far = t.at(Host::Far, port);
-            let (eip, web) = (t.eip_at(Eip::Fip, 53), t.at(Host::Web, 53));
-            let long = udp_with(far, eip, &[7; 64]).shaped(Shape::Overlapping);
+            let flow = t.inward((Host::Far, port), (Eip::Fip, 53), (Host::Web, 53));
+            let long = udp_with(flow.sent.0, flow.sent.1, &[7; 64]);
             check
-                .send(Host::Far, long)
-                .send(Host::Far, udp(far, eip))
-                .arrives(Host::Web, udp(far, web))
+                .send(Host::Far, long.shaped(Shape::Overlapping))
+                .datagram(&flow)
                 .notices(Damage::Set("fipin{n}"))
         },
     );

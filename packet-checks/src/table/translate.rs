@@ -1,10 +1,10 @@
 //! FIP, DNAT and SNAT: what each translates, and back.
 
 use super::Table;
-use crate::check::{echo, segment, udp};
+use crate::check::{segment, udp};
 use crate::damage::Damage;
 use crate::packet::tcp::{ACK, SYN};
-use crate::plan::{Eip, Host};
+use crate::plan::{Eip, Family, Host};
 
 pub(super) fn add(table: &mut Table) {
     fip(table);
@@ -26,12 +26,14 @@ fn fip(table: &mut Table) {
     ] {
         table.check(name, |t, check, port| {
             check
-                .send(from, udp(t.at(from, port), t.eip_at(Eip::Fip, 53)))
-                .arrives(Host::Web, udp(t.at(from, port), t.at(Host::Web, 53)))
-                .send(Host::Web, udp(t.at(Host::Web, 53), t.at(from, port)))
-                .arrives(from, udp(t.eip_at(Eip::Fip, 53), t.at(from, port)))
+                .datagrams(&t.inward((from, port), (Eip::Fip, 53), (Host::Web, 53)))
                 .notices(Damage::Set("fipin{n}"))
                 .notices(Damage::Answers)
+                .notices(match (t.family, from) {
+                    // Strictly, by whatever way the main table knows.
+                    (Family::V4, Host::Far) => Damage::Setting("ipv4/conf/all/rp_filter", "1", "0"),
+                    _ => Damage::Set("paths"),
+                })
                 .notices(Damage::Rule("inward", "ct status dnat accept"))
                 .notices(Damage::Set("paths"))
         });
@@ -39,18 +41,10 @@ fn fip(table: &mut Table) {
     table.check(
         "FIP: a connection is made from outside",
         |t, check, port| {
-            let (client, eip, web) = (
-                t.at(Host::Client, port),
-                t.eip_at(Eip::Fip, 443),
-                t.at(Host::Web, 443),
-            );
+            let flow = t.inward((Host::Client, port), (Eip::Fip, 443), (Host::Web, 443));
             check
-                .send(Host::Client, segment(client, eip, SYN, (1, 0)))
-                .arrives(Host::Web, segment(client, web, SYN, (1, 0)))
-                .send(Host::Web, segment(web, client, SYN | ACK, (5, 2)))
-                .arrives(Host::Client, segment(eip, client, SYN | ACK, (5, 2)))
-                .send(Host::Client, segment(client, eip, ACK, (2, 6)))
-                .arrives(Host::Web, segment(client, web, ACK, (2, 6)))
+                .opening(&flow)
+                .segment(&flow, ACK, (2, 6))
                 .notices(Damage::Set("fipin{n}"))
                 .notices(Damage::Rule("setup", "iifname \"eth1\""))
                 .notices(Damage::RoutingRule("fwmark 0x1/0xff iif lan0"))
@@ -68,10 +62,7 @@ fn fip(table: &mut Table) {
     ] {
         table.check(name, |t, check, port| {
             check
-                .send(Host::Web, udp(t.at(Host::Web, port), t.at(to, 53)))
-                .arrives(to, udp(t.eip_at(Eip::Fip, port), t.at(to, 53)))
-                .send(to, udp(t.at(to, 53), t.eip_at(Eip::Fip, port)))
-                .arrives(Host::Web, udp(t.at(to, 53), t.at(Host::Web, port)))
+                .datagrams(&t.outward((Host::Web, port), Eip::Fip, (to, 53)))
                 .notices(Damage::Set("fipout{n}"))
                 .notices(Damage::All(vec![
                     Damage::Set("fipmark{n}"),
@@ -87,36 +78,26 @@ fn fip(table: &mut Table) {
     ] {
         table.check(name, |t, check, port| {
             check
-                .send(
-                    Host::Client,
-                    udp(t.at(Host::Client, port), t.eip_at(Eip::Fip, number)),
-                )
-                .arrives(
-                    Host::Web,
-                    udp(t.at(Host::Client, port), t.at(Host::Web, number)),
-                )
+                .datagram(&t.inward(
+                    (Host::Client, port),
+                    (Eip::Fip, number),
+                    (Host::Web, number),
+                ))
                 .notices(Damage::Set("fipin{n}"))
         });
     }
     table.check(
         "FIP: a segment amid a connection that nobody knows any more passes",
         |t, check, port| {
+            let flow = t.inward((Host::Far, port), (Eip::Fip, 443), (Host::Web, 443));
             check
-                .send(
-                    Host::Far,
-                    segment(
-                        t.at(Host::Far, port),
-                        t.eip_at(Eip::Fip, 443),
-                        ACK,
-                        (100, 200),
-                    ),
-                )
-                .arrives(
-                    Host::Web,
-                    segment(t.at(Host::Far, port), t.at(Host::Web, 443), ACK, (100, 200)),
-                )
+                .segment(&flow, ACK, (100, 200))
                 .notices(Damage::Set("fipin{n}"))
-                .notices(Damage::Setting("netfilter/nf_conntrack_tcp_loose", "0"))
+                .notices(Damage::Setting(
+                    "netfilter/nf_conntrack_tcp_loose",
+                    "0",
+                    "1",
+                ))
         },
     );
 }
@@ -133,53 +114,23 @@ fn dnat(table: &mut Table) {
         ),
     ] {
         table.check(name, |t, check, port| {
-            let (client, eip, target) = (
-                t.at(from, port),
-                t.eip_at(Eip::Ports, 8080),
-                t.at(Host::Web2, 80),
-            );
             check
-                .send(from, segment(client, eip, SYN, (1, 0)))
-                .arrives(Host::Web2, segment(client, target, SYN, (1, 0)))
-                .send(Host::Web2, segment(target, client, SYN | ACK, (5, 2)))
-                .arrives(from, segment(eip, client, SYN | ACK, (5, 2)))
+                .opening(&t.inward((from, port), (Eip::Ports, 8080), (Host::Web2, 80)))
                 .notices(Damage::Set("dnat{n}"))
                 .notices(Damage::Rule("dstnat", "map @dnat{n}"))
         });
     }
-    for (name, outer, inner, map) in [
-        ("DNAT: a datagram to a port", 53, 53, "dnat{n}"),
-        (
-            "DNAT: the first port of a shifted range",
-            8_000,
-            9_000,
-            "dnat{n}",
-        ),
-        (
-            "DNAT: a port inside a shifted range",
-            8_042,
-            9_042,
-            "dnat{n}",
-        ),
-        (
-            "DNAT: the last port of a shifted range",
-            8_099,
-            9_099,
-            "dnat{n}",
-        ),
+    for (name, outer, inner) in [
+        ("DNAT: a datagram to a port", 53, 53),
+        ("DNAT: the first port of a shifted range", 8_000, 9_000),
+        ("DNAT: a port inside a shifted range", 8_042, 9_042),
+        ("DNAT: the last port of a shifted range", 8_099, 9_099),
     ] {
         table.check(name, |t, check, port| {
-            let (client, eip, target) = (
-                t.at(Host::Client, port),
-                t.eip_at(Eip::Ports, outer),
-                t.at(Host::Web2, inner),
-            );
+            let from = (Host::Client, port);
             check
-                .send(Host::Client, udp(client, eip))
-                .arrives(Host::Web2, udp(client, target))
-                .send(Host::Web2, udp(target, client))
-                .arrives(Host::Client, udp(eip, client))
-                .notices(Damage::Set(map))
+                .datagrams(&t.inward(from, (Eip::Ports, outer), (Host::Web2, inner)))
+                .notices(Damage::Set("dnat{n}"))
         });
     }
     for (name, number) in [
@@ -188,14 +139,10 @@ fn dnat(table: &mut Table) {
         ("DNAT: the last port of a long range", 20_999),
     ] {
         table.check(name, |t, check, port| {
-            let (client, eip, target) = (
-                t.at(Host::Client, port),
-                t.eip_at(Eip::Ports, number),
-                t.at(Host::Web2, number),
-            );
+            let from = (Host::Client, port);
+            let flow = t.inward(from, (Eip::Ports, number), (Host::Web2, number));
             check
-                .send(Host::Client, segment(client, eip, SYN, (1, 0)))
-                .arrives(Host::Web2, segment(client, target, SYN, (1, 0)))
+                .segment(&flow, SYN, (1, 0))
                 .notices(Damage::Set("range{n}"))
         });
     }
@@ -219,16 +166,8 @@ fn dnat(table: &mut Table) {
     table.check(
         "DNAT: a host with a FIP answers by the EIP that it was asked by",
         |t, check, port| {
-            let (client, eip, web) = (
-                t.at(Host::Client, port),
-                t.eip_at(Eip::Ports, 22),
-                t.at(Host::Web, 22),
-            );
             check
-                .send(Host::Client, segment(client, eip, SYN, (1, 0)))
-                .arrives(Host::Web, segment(client, web, SYN, (1, 0)))
-                .send(Host::Web, segment(web, client, SYN | ACK, (5, 2)))
-                .arrives(Host::Client, segment(eip, client, SYN | ACK, (5, 2)))
+                .opening(&t.inward((Host::Client, port), (Eip::Ports, 22), (Host::Web, 22)))
                 .notices(Damage::Set("dnat{n}"))
                 .notices(Damage::Rule("premark", "meta mark set"))
         },
@@ -237,11 +176,7 @@ fn dnat(table: &mut Table) {
         "DNAT: the target's own connections leave by its SNAT",
         |t, check, port| {
             check
-                .send(Host::Web2, udp(t.at(Host::Web2, port), t.at(Host::Far, 53)))
-                .arrives(
-                    Host::Far,
-                    udp(t.eip_at(Eip::Own, port), t.at(Host::Far, 53)),
-                )
+                .datagram(&t.outward((Host::Web2, port), Eip::Own, (Host::Far, 53)))
                 .notices(Damage::Set("snat{n}_{o}"))
         },
     );
@@ -272,34 +207,28 @@ fn snat(table: &mut Table) {
         ),
     ] {
         table.check(name, |t, check, port| {
-            let (inside, outside) = (t.at(from, port), t.at(to, 53));
             check
-                .send(from, udp(inside, outside))
-                .arrives(to, udp(t.eip_at(eip, port), outside))
-                .send(to, udp(outside, t.eip_at(eip, port)))
-                .arrives(from, udp(outside, inside))
+                .datagrams(&t.outward((from, port), eip, (to, 53)))
                 .notices(Damage::Set(map))
                 .notices(Damage::Rule("inward", "ct direction reply accept"))
-                .notices(Damage::Route(
-                    "90",
-                    match t.family {
-                        crate::plan::Family::V4 => "10.244.0.0/16",
-                        crate::plan::Family::V6 => "fd00:10:244::/64",
-                    },
-                ))
+                .notices(Damage::Route("90", "{L}"))
         });
     }
+    table.check(
+        "SNAT: one address alone (/32, /128) shows its EIP, its ports unchanged",
+        |t, check, port| {
+            let way = |port| t.outward((Host::Web2, port), Eip::Own, (Host::Far, 54));
+            check
+                .datagrams(&way(1))
+                .datagrams(&way(1_023))
+                .datagrams(&way(port))
+                .datagrams(&way(u16::MAX))
+                .notices(Damage::Set("snat{n}_{o}"))
+        },
+    );
     table.check("SNAT: a connection and its answer", |t, check, port| {
-        let (inside, eip, far) = (
-            t.at(Host::Inner, port),
-            t.eip_at(Eip::Source, port),
-            t.at(Host::Far, 443),
-        );
         check
-            .send(Host::Inner, segment(inside, far, SYN, (1, 0)))
-            .arrives(Host::Far, segment(eip, far, SYN, (1, 0)))
-            .send(Host::Far, segment(far, eip, SYN | ACK, (5, 2)))
-            .arrives(Host::Inner, segment(far, inside, SYN | ACK, (5, 2)))
+            .opening(&t.outward((Host::Inner, port), Eip::Source, (Host::Far, 443)))
             .notices(Damage::Set("snat{n}_{s}"))
             .notices(Damage::Route("101", "default"))
             .notices(Damage::Set("snat{n}_{s}_mark"))
@@ -307,57 +236,32 @@ fn snat(table: &mut Table) {
     table.check(
         "SNAT: a segment amid a connection that nobody knows any more leaves with the EIP",
         |t, check, port| {
+            let flow = t.outward((Host::Inner, port), Eip::Source, (Host::Far, 443));
             check
-                .send(
-                    Host::Inner,
-                    segment(
-                        t.at(Host::Inner, port),
-                        t.at(Host::Far, 443),
-                        ACK,
-                        (100, 200),
-                    ),
-                )
-                .arrives(
-                    Host::Far,
-                    segment(
-                        t.eip_at(Eip::Source, port),
-                        t.at(Host::Far, 443),
-                        ACK,
-                        (100, 200),
-                    ),
-                )
+                .segment(&flow, ACK, (100, 200))
                 .notices(Damage::Set("snat{n}_{s}"))
         },
     );
     table.check(
         "SNAT: the answer to a connection that nobody knows any more is not refused",
         |t, check, port| {
+            let (far, eip) = (t.at(Host::Far, 443), t.eip_at(Eip::Source, port));
             check
-                .send(
-                    Host::Far,
-                    segment(
-                        t.at(Host::Far, 443),
-                        t.eip_at(Eip::Source, port),
-                        ACK,
-                        (100, 200),
-                    ),
-                )
+                .send(Host::Far, segment(far, eip, ACK, (100, 200)))
                 .notices(Damage::Open("guarded"))
         },
     );
     table.check(
         "SNAT: two hosts with one port each have their own answers",
         |t, check, port| {
-            let far = t.at(Host::Far, 53);
+            let far = (Host::Far, 53);
+            let inner = t.outward((Host::Inner, port), Eip::Source, far);
+            let web2 = t.outward((Host::Web2, port), Eip::Own, far);
             check
-                .send(Host::Inner, udp(t.at(Host::Inner, port), far))
-                .arrives(Host::Far, udp(t.eip_at(Eip::Source, port), far))
-                .send(Host::Web2, udp(t.at(Host::Web2, port), far))
-                .arrives(Host::Far, udp(t.eip_at(Eip::Own, port), far))
-                .send(Host::Far, udp(far, t.eip_at(Eip::Own, port)))
-                .arrives(Host::Web2, udp(far, t.at(Host::Web2, port)))
-                .send(Host::Far, udp(far, t.eip_at(Eip::Source, port)))
-                .arrives(Host::Inner, udp(far, t.at(Host::Inner, port)))
+                .datagram(&inner)
+                .datagram(&web2)
+                .datagram(&web2.back())
+                .datagram(&inner.back())
                 .notices(Damage::Set("snat{n}_{o}"))
         },
     );
@@ -367,12 +271,8 @@ fn echoes(table: &mut Table) {
     table.check(
         "ping: an EIP with a FIP is answered by the inside host",
         |t, check, id| {
-            let (client, eip, web) = (t.host(Host::Client), t.eip(Eip::Fip), t.host(Host::Web));
             check
-                .send(Host::Client, echo(client, eip, false, id))
-                .arrives(Host::Web, echo(client, web, false, id))
-                .send(Host::Web, echo(web, client, true, id))
-                .arrives(Host::Client, echo(eip, client, true, id))
+                .ping(&t.inward((Host::Client, id), (Eip::Fip, id), (Host::Web, id)))
                 .notices(Damage::Set("fipin{n}"))
         },
     );
@@ -391,10 +291,8 @@ fn echoes(table: &mut Table) {
         ),
     ] {
         table.check(name, |t, check, id| {
-            let (far, eip) = (t.host(Host::Far), t.eip(eip));
             check
-                .send(Host::Far, echo(far, eip, false, id))
-                .arrives(Host::Far, echo(eip, far, true, id))
+                .pinged(Host::Far, t.host(Host::Far), t.eip(eip), id)
                 .notices(Damage::Rule("guarded", "echo-request accept"))
                 .notices(Damage::All(vec![
                     Damage::Rule("outroute", "direction reply meta mark set ct mark"),
@@ -403,12 +301,8 @@ fn echoes(table: &mut Table) {
         });
     }
     table.check("ping: an inside host behind SNAT", |t, check, id| {
-        let (inner, eip, far) = (t.host(Host::Inner), t.eip(Eip::Source), t.host(Host::Far));
         check
-            .send(Host::Inner, echo(inner, far, false, id))
-            .arrives(Host::Far, echo(eip, far, false, id))
-            .send(Host::Far, echo(far, eip, true, id))
-            .arrives(Host::Inner, echo(far, inner, true, id))
+            .ping(&t.outward((Host::Inner, id), Eip::Source, (Host::Far, id)))
             .notices(Damage::Set("snat{n}_{s}"))
     });
 }

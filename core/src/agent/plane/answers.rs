@@ -9,6 +9,7 @@ use super::{Answering, Busy, FLUSH_AGAIN_MS, Goal, INSPECT_MS, PROBE_AGAIN_MS, P
 use crate::agent::backoff::{Backoff, after};
 use crate::agent::event::{Addresses, Inspection, KernelAnswer};
 use crate::agent::{Agent, Millis};
+use crate::config::difference;
 use crate::entry::Entry;
 
 impl Agent {
@@ -146,10 +147,9 @@ impl Plane {
         if done.withheld != goal.withheld {
             return true;
         }
-        let entries = &goal.config.snapshot.entries;
-        let kept: BTreeSet<String> = entries.iter().map(Entry::key).collect();
-        let mut before = done.config.snapshot.entries.iter();
-        before.any(|entry| !kept.contains(&entry.key()))
+        let (gone, come) = difference(&done.config.snapshot, &goal.config.snapshot);
+        let kept: BTreeSet<String> = come.into_iter().map(Entry::key).collect();
+        gone.iter().any(|entry| !kept.contains(&entry.key()))
     }
 
     fn probed(&mut self, now: Millis, others: Vec<(IpAddr, String)>) {
@@ -170,6 +170,7 @@ impl Plane {
         if inspection.drift.is_empty() {
             self.repair_retry.reset();
         }
+        self.repairs = self.repairs.saturating_add(inspection.mended);
         self.inspection = inspection;
         self.inspected_at = Some(now);
         self.inspect_at = after(now, INSPECT_MS);

@@ -9,6 +9,7 @@ use sluice_crds::internal::RejectedEntry;
 use crate::agent::event::Addresses;
 use crate::agent::{Good, addresses};
 use crate::config::Snapshot;
+use crate::entry::Entry;
 
 /// What an apply brings about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,17 +36,15 @@ impl Goal {
         if self.withheld.is_empty() {
             return Arc::clone(&self.config.snapshot);
         }
-        let mut snapshot = (*self.config.snapshot).clone();
-        snapshot
-            .entries
-            .retain(|entry| !self.withheld.contains_key(&entry.body.address()));
-        Arc::new(snapshot)
+        let is_free = |entry: &Entry| !self.withheld.contains_key(&entry.body.address());
+        Arc::new(self.config.snapshot.retain(is_free))
     }
 
     /// The entries that the kernel is not given, as refused ones.
     pub(super) fn held_back(&self) -> impl Iterator<Item = RejectedEntry> + '_ {
-        let entries = self.config.snapshot.entries.iter();
-        entries.filter_map(|entry| {
+        let withheld = !self.withheld.is_empty();
+        let entries = self.config.snapshot.entries();
+        entries.take_while(move |_| withheld).filter_map(|entry| {
             let who = self.withheld.get(&entry.body.address())?;
             Some(RejectedEntry {
                 key: entry.key(),

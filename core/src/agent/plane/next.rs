@@ -21,7 +21,7 @@ impl Agent {
             Holder::Unknown | Holder::Nobody => self.plane.answering == Answering::Yes,
         };
         let mut withheld = BTreeMap::new();
-        if holding {
+        if holding && !self.plane.conflicts.is_empty() {
             let known = addresses(&config.snapshot);
             let conflicts = self.plane.conflicts.iter();
             withheld.extend(

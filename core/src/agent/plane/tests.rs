@@ -10,7 +10,7 @@ use crate::identity::{Revision, Uid};
 fn goal(generation: i64, eips: std::ops::Range<u8>) -> Goal {
     let config = config(eips);
     let slices = config.slices.iter().cloned().collect();
-    let snapshot: Snapshot = config::assemble(&config.header, &slices).unwrap();
+    let snapshot: Snapshot = config::receive(&config.header, &slices).unwrap();
     Goal {
         config: Good {
             revision: Revision {

@@ -12,7 +12,7 @@ use sluice_crds::internal::{
 };
 
 use super::super::*;
-use crate::config::{Config, Rank, assemble, compile};
+use crate::config::{Config, Rank, compile, receive};
 use crate::entry::Entry;
 use crate::identity::{InstanceId, Revision, Uid};
 
@@ -27,21 +27,20 @@ pub fn me() -> InstanceId {
 
 /// A config with these EIPs, each with a FIP.
 pub fn config(eips: impl IntoIterator<Item = u8>) -> Config {
-    let settings = ConfigSettings {
-        lan: ConfigLan {
+    let settings = ConfigSettings::new(
+        ConfigLan {
             interface: "lan0".to_owned(),
             addresses: vec!["10.244.0.254/16".to_owned()],
             routes: Vec::new(),
         },
-        uplinks: vec![ConfigUplink {
+        vec![ConfigUplink {
             name: "external".to_owned(),
             interface: "eth1".to_owned(),
             subnets: Vec::new(),
             ipv4: None,
             ipv6: None,
         }],
-        ping_eips: true,
-    };
+    );
     let gateway = OwnerGateway {
         name: "egress".to_owned(),
         uid: "gateway".to_owned(),
@@ -176,8 +175,8 @@ impl Sim {
                 }
             }
         };
-        if let Ok(whole) = assemble(&config.header, &self.slices) {
-            let keys = whole.entries.iter().map(Entry::key).collect();
+        if let Ok(whole) = receive(&config.header, &self.slices) {
+            let keys = whole.entries().map(Entry::key).collect();
             self.published.push((revision.clone(), keys));
         }
         self.header = Some(Header {

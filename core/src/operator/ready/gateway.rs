@@ -106,12 +106,13 @@ impl Operator {
                 conditions.push(match site.unusable(std::iter::empty()) {
                     Some((reason, words)) => said(READY, Some(false), reason, words),
                     None => {
-                        let impaired = site.evidence.impaired.as_deref();
-                        let words = impaired.map_or_else(
-                            || "the holder is active".to_owned(),
-                            |words| format!("the holder is active; {words}"),
-                        );
-                        said(READY, Some(true), Reason::Ready, words)
+                        let active = "the holder is active";
+                        match &site.evidence.impaired {
+                            Some((reason, words)) => {
+                                said(READY, Some(true), reason, format!("{active}; {words}"))
+                            }
+                            None => said(READY, Some(true), Reason::Ready, active),
+                        }
                     }
                 });
             }

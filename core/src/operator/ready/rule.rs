@@ -48,7 +48,10 @@ impl Operator {
                     words = format!("{words}; {left_out}");
                 }
                 conditions.push(said(PROGRAMMED, Some(true), Reason::Programmed, words));
-                let (ready, passes) = usable(site, &eips);
+                let (mut ready, passes) = usable(site, &eips);
+                if kind == Kind::SNAT && ready.status == Some(true) {
+                    tell_shortages(site, rule, &eips, &mut ready);
+                }
                 pending = passes;
                 conditions.push(ready);
             }
@@ -68,6 +71,9 @@ impl Operator {
     }
 }
 
+/// So many shortages stand in a message.
+const SHORTAGES_MAX: usize = 5;
+
 /// What `Ready` says of a rule that is programmed: all its EIPs must be, and their
 /// addresses usable. And whether that may change within a moment.
 fn usable(site: &Site, eips: &[(&Key, &EipView)]) -> (Said, bool) {
@@ -83,6 +89,25 @@ fn usable(site: &Site, eips: &[(&Key, &EipView)]) -> (Said, bool) {
     }
     let words = "the gateway's holder translates by it";
     (said(READY, Some(true), Reason::Ready, words), false)
+}
+
+/// A SNAT goes on translating while something runs short; the first of it is the reason.
+fn tell_shortages(site: &Site, rule: &RuleView, eips: &[(&Key, &EipView)], ready: &mut Said) {
+    let granted = eips.iter().flat_map(|(_, eip)| eip.granted.iter());
+    let addresses: BTreeSet<String> = granted.map(|address| address.to_string()).collect();
+    let short = site.evidence.shortages.iter().filter(|short| {
+        let ours = short
+            .rule
+            .as_deref()
+            .is_none_or(|uid| uid == rule.uid.as_str());
+        ours && addresses.contains(&short.address)
+    });
+    let short: Vec<_> = short.take(SHORTAGES_MAX).collect();
+    if let Some(first) = short.first() {
+        ready.reason.clone_from(&first.reason);
+        let messages: Vec<&str> = short.iter().map(|short| short.message.as_str()).collect();
+        ready.message = messages.join("; ");
+    }
 }
 
 /// Why a family that the rule asks cannot be translated: no EIP has an address of it, or

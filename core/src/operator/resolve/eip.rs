@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sluice_crds::address::{DualAddress, parse_hosts};
 use sluice_crds::condition::Reason;
 use sluice_crds::internal::ClaimPhase;
-use sluice_crds::user::{IpFamily, IpFamilyPolicy, NamespacesFromKind};
+use sluice_crds::user::{IpFamily, IpFamilyPolicy, NamespacesFromKind, Rate};
 use sluice_crds::{AddressClaim, EIP};
 
 use super::super::event::Key;
@@ -41,6 +41,8 @@ pub(crate) struct EipView {
     pub families: Vec<IpFamily>,
     /// Addresses asked for.
     pub requested: DualAddress,
+    /// How fast its traffic may be: from outside, and to outside.
+    pub limits: (Option<Rate>, Option<Rate>),
     /// Addresses that it has claimed.
     pub addresses: DualAddress,
     /// Those of them that its gateway may program.
@@ -58,6 +60,7 @@ struct Place {
     network: String,
     families: Vec<IpFamily>,
     requested: DualAddress,
+    limits: (Option<Rate>, Option<Rate>),
 }
 
 /// Decides about an EIP, all but the allocation of what it lacks. It does not have
@@ -87,6 +90,7 @@ pub(crate) fn resolve(
             .map(|s| s.ip_families.clone())
             .unwrap_or_default(),
         requested: DualAddress::default(),
+        limits: (None, None),
         addresses: DualAddress::default(),
         granted: DualAddress::default(),
         allocating: false,
@@ -100,6 +104,7 @@ pub(crate) fn resolve(
             view.network = place.network;
             view.families = place.families;
             view.requested = place.requested;
+            view.limits = place.limits;
         }
         Err(refusal) => view.verdict = refusal,
     }
@@ -197,10 +202,7 @@ fn place(world: &World, views: &Views, eip: &EIP, key: &Key, gateway_key: &Key) 
             format!("spec.pool: EIPPool {pool} does not exist; create it or name another"),
         );
     };
-    let allowed = world
-        .pools
-        .get(&super::super::world::cluster_key(&pool))
-        .and_then(|p| p.spec.allowed_namespaces.as_ref());
+    let allowed = pool_view.spec.allowed_namespaces.as_ref();
     for namespace in [&key.namespace, &gateway_key.namespace] {
         if !namespace_allowed(world, allowed, NamespacesFromKind::All, "", namespace) {
             return refuse(
@@ -228,10 +230,26 @@ fn place(world: &World, views: &Views, eip: &EIP, key: &Key, gateway_key: &Key) 
         gateway_uid: gateway.uid(),
         uplink: uplink.name.clone(),
         pool,
-        network: pool_view.network.clone(),
+        network: pool_view.spec.network.clone(),
         families,
         requested,
+        limits: limits(eip)?,
     })
+}
+
+/// What `spec.bandwidth` says, ingress first.
+fn limits(eip: &EIP) -> Resolved<(Option<Rate>, Option<Rate>)> {
+    let Some(bandwidth) = &eip.spec.bandwidth else {
+        return Ok((None, None));
+    };
+    let rate = |field: &str, text: &Option<String>| {
+        let rate = text.as_deref().map(Rate::parse).transpose();
+        rate.map_err(|e| Verdict::refused(Reason::Invalid, format!("spec.bandwidth.{field}: {e}")))
+    };
+    Ok((
+        rate("ingress", &bandwidth.ingress)?,
+        rate("egress", &bandwidth.egress)?,
+    ))
 }
 
 /// As in a Service: what is unset is resolved once, the primary stays.

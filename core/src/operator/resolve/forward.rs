@@ -85,7 +85,7 @@ impl Forward {
                 ),
             );
         }
-        for family in [IpFamily::IPv4, IpFamily::IPv6] {
+        for family in IpFamily::BOTH {
             let mut list: Vec<_> = self.of(family).collect();
             list.sort_unstable();
             let twice = list.windows(2).find(|pair| match pair {
@@ -125,7 +125,7 @@ impl Forward {
 
     /// How many of a gateway's elements it takes, as [`cost::expanded`] counts them.
     pub(crate) fn expanded(&self) -> u32 {
-        let families = [IpFamily::IPv4, IpFamily::IPv6];
+        let families = IpFamily::BOTH;
         let each = families
             .into_iter()
             .filter_map(|family| self.targets(family))

@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use sluice_crds::NATGateway;
 use sluice_crds::address::{InterfaceAddress, Prefix, parse_host, parse_next_hop};
 use sluice_crds::condition::Reason;
-use sluice_crds::internal::{ConfigLan, ConfigRoute, ConfigSettings, ConfigSubnet, ConfigUplink};
-use sluice_crds::user::{Lan, NamespacesFromKind};
+use sluice_crds::internal::{
+    ConfigLan, ConfigNeighbours, ConfigRoute, ConfigSettings, ConfigSubnet, ConfigUplink,
+};
+use sluice_crds::user::{FlowLog, Lan, MacPolicy, MssClamp, NamespacesFromKind, Neighbours};
 
 use super::super::event::Key;
 use super::super::verdict::{Resolved, Verdict, refuse};
@@ -60,6 +62,18 @@ pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
     };
     let lan = resolve_lan(world, &key, gateway.spec.lan.as_ref());
     let uplinks = resolve_uplinks(world, gateway, &key);
+    let (mss_clamp, bad) = match gateway.spec.mss_clamp.as_ref() {
+        None => (None, None),
+        Some(field) => match MssClamp::from_field(field) {
+            Some(clamp) => (Some(clamp), None),
+            None => {
+                let message = format!(
+                    "spec.mssClamp: {field:?} is no size of segments; write Auto, or a number of 536 to 65495"
+                );
+                (None, Some(Verdict::refused(Reason::Invalid, message)))
+            }
+        },
+    };
     match (lan, uplinks) {
         (Ok((lan, addresses)), (uplinks, problem)) => {
             view.lan = addresses;
@@ -67,14 +81,32 @@ pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
                 lan,
                 uplinks,
                 ping_eips: gateway.spec.ping_eips,
+                mss_clamp: mss_clamp.map(|clamp| clamp.to_string()),
+                flow_log: gateway.spec.flow_log == FlowLog::Stdout,
+                neighbours: neighbours(gateway.spec.neighbours.as_ref()),
+                // Nodes are those of the Pods, which come and go: they are added when it
+                // is published.
+                nodes: Vec::new(),
             });
-            if let Some(problem) = problem {
+            if let Some(problem) = problem.or(bad) {
                 view.verdict = problem;
             }
         }
         (Err(refusal), _) => view.verdict = refusal,
     }
     view
+}
+
+/// How next hops are watched; what cannot be read is the default.
+fn neighbours(spec: Option<&Neighbours>) -> ConfigNeighbours {
+    let default = ConfigNeighbours::default();
+    let Some(spec) = spec else { return default };
+    let digits = spec.probe_interval.strip_suffix('s');
+    let secs = digits.and_then(|digits| digits.parse::<i64>().ok());
+    ConfigNeighbours {
+        repair: spec.mac_policy == MacPolicy::Repair,
+        probe_secs: secs.unwrap_or(default.probe_secs).clamp(1, 60),
+    }
 }
 
 /// The inside network, and the addresses on it that the gateway claims.

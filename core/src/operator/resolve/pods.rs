@@ -105,7 +105,7 @@ pub(crate) fn follow(
             .map(|eip| eip.name.as_str())
             .collect::<Vec<_>>()
             .join(", "),
-        families: [IpFamily::IPv4, IpFamily::IPv6]
+        families: IpFamily::BOTH
             .into_iter()
             .filter(|family| eips.iter().any(|eip| eip.families.contains(family)))
             .collect(),
@@ -128,7 +128,7 @@ pub(crate) fn follow(
                 ..Followed::default()
             })
         }
-        (Kind::SNAT, Ask::Snat(prefixes)) => match world.snats.get(key) {
+        (Kind::SNAT, Ask::Snat(prefixes, _)) => match world.snats.get(key) {
             Some(snat) => place.sources(snat, prefixes),
             None => Ok(Followed::default()),
         },

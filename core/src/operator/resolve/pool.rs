@@ -16,8 +16,9 @@ use super::super::world::{Meta, World};
 pub(crate) struct PoolView {
     /// Whether something new may be allocated from it.
     pub verdict: Verdict,
-    /// The external network.
-    pub network: String,
+    /// What it was decided from: EIPs and gateways read whom it allows and its
+    /// next hops there, and are decided anew when any of it changes.
+    pub spec: EIPPoolSpec,
     /// Families of its subnets, that of the first subnet first.
     pub families: Vec<IpFamily>,
     /// What may be handed out.
@@ -58,7 +59,7 @@ pub(crate) fn resolve(world: &World, name: &str, own: &BTreeSet<IpAddr>) -> Opti
     }
     Some(PoolView {
         verdict,
-        network: pool.spec.network.clone(),
+        spec: pool.spec.clone(),
         families,
         ranges,
         cooldown_ms: cooldown_ms(&pool.spec.cooldown),
@@ -144,7 +145,8 @@ pub(crate) fn ranges_of(spec: &EIPPoolSpec) -> Resolved<Ranges> {
 
 /// `60s` or `5m`; what cannot be read is the default.
 fn cooldown_ms(text: &str) -> u64 {
-    let number = |digits: &str, unit: u64| digits.parse::<u64>().ok().map(|n| n * unit);
+    let number =
+        |digits: &str, unit: u64| digits.parse::<u64>().ok().map(|n| n.saturating_mul(unit));
     text.strip_suffix('s')
         .and_then(|d| number(d, 1_000))
         .or_else(|| text.strip_suffix('m').and_then(|d| number(d, 60_000)))

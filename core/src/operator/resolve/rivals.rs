@@ -66,7 +66,7 @@ impl Taken {
                 }
                 self.dnats.push(rule.clone());
             }
-            Ask::Snat(_) => {}
+            Ask::Snat(..) => {}
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ pub(crate) fn snat_conflicts(views: &Views, snats: &[(Kind, Key)]) -> Vec<((Kind
     found
         .into_iter()
         .map(|(name, view)| {
-            let Some(Ask::Snat(prefixes)) = view.ask.as_ref().filter(|_| view.competes()) else {
+            let Some(Ask::Snat(prefixes, _)) = view.ask.as_ref().filter(|_| view.competes()) else {
                 return (name.clone(), Loss::default());
             };
             let lost = prefixes.iter().find_map(|p| Some((p, *taken.get(p)?)));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use sluice_crds::address::{DualAddress, Prefix, parse_hosts};
 use sluice_crds::condition::Reason;
@@ -31,8 +32,8 @@ pub(crate) enum Ask {
     Fip(DualAddress),
     /// Some ports.
     Dnat(Forward),
-    /// What prefixes send out.
-    Snat(Vec<Prefix>),
+    /// What prefixes send out, and how many connections each source may hold.
+    Snat(Vec<Prefix>, Option<NonZeroU16>),
 }
 
 impl Ask {
@@ -44,7 +45,7 @@ impl Ask {
                 let hosts = forward.hosts.iter().flat_map(|(host, _)| host.iter());
                 hosts.map(Prefix::host).collect()
             }
-            Ask::Snat(prefixes) => prefixes.clone(),
+            Ask::Snat(prefixes, _) => prefixes.clone(),
         }
     }
 
@@ -57,7 +58,7 @@ impl Ask {
                 let at = hosts.position(|(host, _)| host.iter().any(|a| Prefix::host(a) == inside));
                 format!("spec.targets[{}].ips", at.unwrap_or_default())
             }
-            Ask::Snat(_) => "spec.sources".to_owned(),
+            Ask::Snat(..) => "spec.sources".to_owned(),
         }
     }
 }
@@ -187,7 +188,15 @@ fn snat(spec: &SNATSpec) -> Resolved<Ask> {
             prefixes.push(prefix);
         }
     }
-    Ok(Ask::Snat(prefixes))
+    let limit = |n| u16::try_from(n).ok().and_then(NonZeroU16::new);
+    let per_source = match spec.ports_per_source {
+        Some(n) => Some(limit(n).ok_or_else(|| {
+            let message = format!("spec.portsPerSource: {n} is no limit; write 1 to 64512");
+            Verdict::refused(Reason::Invalid, message)
+        })?),
+        None => None,
+    };
+    Ok(Ask::Snat(prefixes, per_source))
 }
 
 /// Decides about all rules that name one EIP: the oldest first, each against

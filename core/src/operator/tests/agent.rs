@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_crds::GatewayInstance;
 use sluice_crds::internal::{
-    Active, Applied, GatewayInstanceSpec, GatewayInstanceStatus, RejectedEntry, UnusableAddress,
+    Active, Applied, GatewayInstanceSpec, GatewayInstanceStatus, NeighbourChange, Problem,
+    RejectedEntry, Shortage, UnusableAddress,
 };
 use sluice_crds::names::{FINALIZER_FENCED, child_name};
 
 use super::server::{Server, Slot};
-use crate::config::assemble;
+use crate::config::receive;
 use crate::entry::Entry;
 use crate::operator::event::{Key, Kind, Object, PodFacts};
 
@@ -36,6 +37,10 @@ pub struct Agent {
     pub refuses: BTreeSet<String>,
     /// Addresses that do not work, as it reports them.
     pub unusable: Vec<UnusableAddress>,
+    pub problems: Vec<Problem>,
+    pub neighbours: Vec<NeighbourChange>,
+    /// What runs short, as it reports it.
+    pub shortages: Vec<Shortage>,
     pub is_final: bool,
 }
 
@@ -60,6 +65,9 @@ impl Agent {
             frozen: false,
             refuses: BTreeSet::new(),
             unusable: Vec::new(),
+            problems: Vec::new(),
+            neighbours: Vec::new(),
+            shortages: Vec::new(),
             is_final: false,
         }
     }
@@ -113,16 +121,16 @@ impl Agent {
             })
             .collect();
         // What is not whole is not applied: the last good config stays.
-        let Ok(snapshot) = assemble(&header.spec, &slices) else {
+        let Ok(snapshot) = receive(&header.spec, &slices) else {
             return;
         };
-        let lines = snapshot.entries.iter().map(Entry::to_string).collect();
+        let lines = snapshot.entries().map(Entry::to_string).collect();
         self.read = Some((
             Applied {
                 uid: header.metadata.uid.clone().unwrap(),
                 generation: header.metadata.generation.unwrap(),
                 digest: snapshot.digest.to_string(),
-                slices: snapshot.slices,
+                slices: snapshot.names,
             },
             lines,
         ));
@@ -219,6 +227,9 @@ impl Agent {
             is_final: self.is_final,
             rejected,
             unusable: self.unusable.clone(),
+            problems: self.problems.clone(),
+            neighbours: self.neighbours.clone(),
+            shortages: self.shortages.clone(),
             ..GatewayInstanceStatus::default()
         };
         let slot = self.slot();

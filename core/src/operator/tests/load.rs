@@ -452,3 +452,31 @@ fn what_a_new_holder_supersedes_is_rewritten_before_anything_else() {
     }
     println!("{n} superseded EIPs rewritten after {ms} ms");
 }
+
+/// What deciding costs for one more pair beside many, in real time; not judged here.
+#[test]
+#[ignore = "a measurement: run it in release, by its name"]
+fn one_more_pair_beside_many() {
+    for n in [1_000, 10_000] {
+        let mut load = Load::new(FAST_US, (5, 20));
+        load.pairs(n, n * 4, 0);
+        load.until_ready();
+        load.ticks(2_000);
+        let (mut spent, mut ms) = (std::time::Duration::ZERO, 0);
+        for _ in 0..20 {
+            let before = load.spent;
+            let from = load.stage.now.0;
+            load.pairs(1, 0, 0);
+            while !load.stage.not_ready().is_empty() {
+                load.tick();
+            }
+            ms += load.stage.now.0 - from;
+            spent += load.spent - before;
+        }
+        println!(
+            "beside {n} pairs: {:?} of deciding, {} ms of virtual time, each",
+            spent / 20,
+            ms / 20
+        );
+    }
+}

@@ -189,3 +189,49 @@ fn an_answer_that_is_older_than_a_list_brings_nothing_back() {
         })
     );
 }
+
+#[test]
+fn a_slice_that_goes_while_it_is_wanted_again_costs_nobody_its_ready() {
+    let is_deletion = |action: &Action| matches!(action, Action::DeleteSlice { .. });
+    let is_header = |action: &Action| matches!(action, Action::WriteHeader(_));
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let slice = stage.server.all(Kind::RuleSlice).next().unwrap().clone();
+    stage.apply(eip("tenants", "two", "egress"));
+    stage.settle();
+    // Nobody names it any more; its deletion is slow to land.
+    assert!(stage.server.create(slice));
+    stage.deliver_all();
+    stage.poll();
+    assert!(stage.in_flight.iter().any(is_deletion));
+    stage.delete(Kind::EIP, "tenants", "two");
+    for _ in 0..200 {
+        stage.deliver_all();
+        stage.poll();
+        if stage.in_flight.iter().any(is_header) {
+            break;
+        }
+        stage.agent_round();
+        let other = |action: &Action| !is_deletion(action) && !is_header(action);
+        while let Some(n) = stage.in_flight.iter().position(other) {
+            stage.execute(n, Fate::Done);
+        }
+        stage.now.0 += 50;
+    }
+    for next in [is_deletion, is_header] {
+        let n = stage.in_flight.iter().position(next).unwrap();
+        stage.execute(n, Fate::Done);
+    }
+    for _ in 0..400 {
+        stage.deliver_all();
+        stage.poll();
+        stage.agent_round();
+        while stage.execute(0, Fate::Done) {
+            let ready = stage.condition(Kind::EIP, "tenants", "web", "Ready");
+            assert_eq!(ready.0, "True", "{ready:?}");
+        }
+        stage.now.0 += 50;
+    }
+    all_is_ready(&mut stage);
+}

@@ -16,7 +16,7 @@ pub fn key(namespace: &str, name: &str) -> Key {
     }
 }
 
-fn from<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
+pub fn from<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
@@ -37,6 +37,7 @@ pub fn node(name: &str, boot: u32) -> Object {
         resource_version: String::new(),
         boot_id: format!("boot-{name}-{boot}"),
         out_of_service: false,
+        uplink_address: None,
     })
 }
 

@@ -144,3 +144,28 @@ fn what_the_api_server_refuses_is_told_on_the_gateway_until_it_is_done() {
     stage.settle();
     assert!(!words(&stage).contains("refused"), "{}", words(&stage));
 }
+
+#[test]
+fn a_holder_is_said_to_hold_since_a_whole_second_as_a_status_can_say_it() {
+    let mut stage = Stage::new();
+    stage.settle();
+    let name = key("net", "sluice-egress");
+    let Some(Object::Lease(lease)) = stage.server.get(Kind::Lease, &name) else {
+        panic!("no Lease");
+    };
+    let mut lease = lease.clone();
+    lease.acquire_time = "2026-01-02T03:04:05.678901Z".into();
+    stage.server.set_lease(lease);
+    stage.settle();
+    // Whatever else of the gateway's changes is when it is looked at anew.
+    stage.restart_operator();
+    stage.settle();
+    let Some(Object::NATGateway(gateway)) =
+        stage.server.get(Kind::NATGateway, &key("net", "egress"))
+    else {
+        panic!("no gateway");
+    };
+    let holder = gateway.status.as_ref().unwrap().holder.as_ref().unwrap();
+    let since = &holder.since.as_ref().unwrap().0;
+    assert_eq!(since.to_string(), "2026-01-02T03:04:05Z");
+}

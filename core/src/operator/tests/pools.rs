@@ -1,6 +1,7 @@
 //! Pools that go, that are exhausted in one family, and what rests.
 
 use sluice_crds::AddressClaim;
+use sluice_crds::user::{EIPPoolSpec, LabelSelectorTerm, NamespacesFrom, NamespacesFromKind};
 
 use super::objects::*;
 use super::stage::{Fate, Stage};
@@ -156,4 +157,67 @@ fn an_eip_whose_second_address_another_was_faster_to_take_gives_the_first_back()
     assert_eq!(stage.eip("tenants", "late").ipv4, None);
     assert_eq!(claims(&stage).len(), 2);
     assert_eq!(accepted(&stage, "other").0, "True");
+}
+
+/// Changes the pool's spec.
+fn change(stage: &mut Stage, by: impl Fn(&mut EIPPoolSpec)) {
+    stage
+        .server
+        .change(&(Kind::EIPPool, None, key("", "external")), true, |o| {
+            if let Object::EIPPool(pool) = o {
+                by(&mut pool.spec);
+            }
+        });
+    stage.settle();
+}
+
+#[test]
+fn a_pool_that_allows_a_namespace_no_more_is_obeyed_at_once() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let had = stage.eip("tenants", "web");
+    assert_eq!(accepted(&stage, "web").0, "True");
+    let labels = [("external".to_owned(), "yes".to_owned())];
+    let selected = NamespacesFrom {
+        from: NamespacesFromKind::Selector,
+        selector: Some(LabelSelectorTerm {
+            match_labels: labels.into(),
+        }),
+    };
+    change(&mut stage, |spec| {
+        spec.allowed_namespaces = Some(selected.clone());
+    });
+    let refused = ("False".to_owned(), "NotAllowed".to_owned());
+    assert_eq!(accepted(&stage, "web"), refused);
+    change(&mut stage, |spec| spec.allowed_namespaces = None);
+    assert_eq!(accepted(&stage, "web").0, "True");
+    assert_eq!(stage.eip("tenants", "web").ipv4, had.ipv4);
+}
+
+#[test]
+fn a_next_hop_that_changes_alone_reaches_the_gateway() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    for hop in ["fe80::1", "fe80::2"] {
+        change(&mut stage, |spec| {
+            for subnet in spec.subnets.iter_mut().filter(|s| s.cidr.contains(':')) {
+                subnet.gateway = Some(hop.into());
+            }
+        });
+        let hops: Vec<Option<String>> = stage
+            .server
+            .all(Kind::GatewayConfig)
+            .filter_map(|o| match o {
+                Object::GatewayConfig(config) => Some(&config.spec.settings.uplinks),
+                _ => None,
+            })
+            .flatten()
+            .flat_map(|uplink| &uplink.subnets)
+            .filter(|s| s.cidr.contains(':'))
+            .map(|s| s.gateway.clone())
+            .collect();
+        assert_eq!(hops, [Some(hop.to_owned())]);
+    }
 }

@@ -33,7 +33,9 @@ fn programmed(stage: &Stage) -> Vec<(String, String)> {
         .iter()
         .flat_map(|agent| &agent.kernel)
         .filter_map(|line| match line.parse::<Entry>().unwrap().body {
-            Body::Snat { source, address } => Some((source.to_string(), address.to_string())),
+            Body::Snat {
+                source, address, ..
+            } => Some((source.to_string(), address.to_string())),
             _ => None,
         })
         .collect();

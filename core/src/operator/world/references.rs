@@ -48,7 +48,7 @@ pub(super) fn gateway_of_child(child: &Key) -> Key {
 }
 
 /// Another name in the same namespace.
-pub(super) fn sibling(of: &Key, name: &str) -> Key {
+pub(crate) fn sibling(of: &Key, name: &str) -> Key {
     Key {
         namespace: of.namespace.clone(),
         name: name.to_owned(),

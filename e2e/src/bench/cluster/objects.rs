@@ -3,19 +3,24 @@
 use std::fmt::Debug;
 use std::io::Write as _;
 use std::process::Stdio;
+use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sluice_crds::{EIP, FIP};
 
-use super::{CLIENTS, GATEWAY, NAMESPACE, PATIENCE};
+use super::{CLIENTS, GATEWAY, NAMESPACE};
 use crate::Lab;
 use crate::bench::ready::Board;
 use crate::error::{Doing, LabError, Result};
+use crate::evidence::watcher::resource;
+
+/// For all objects to go, the many too.
+const REMOVAL: Duration = Duration::from_secs(1_200);
 
 /// A pool for thousands of addresses and a gateway; the pool's next hop is the
 /// lab's router, outside the pool's subnet.
@@ -107,13 +112,16 @@ pub(super) async fn by_clients<F: Future<Output = Result<()>>>(
 }
 
 pub(super) async fn remove(client: &Client, board: &Board) -> Result<()> {
-    let (eips, fips) = apis(client);
     let ours = ListParams::default().labels("bench=yes");
-    fips.delete_collection(&DeleteParams::default(), &ours)
-        .await
-        .doing(|| "delete the FIPs".into())?;
-    eips.delete_collection(&DeleteParams::default(), &ours)
-        .await
-        .doing(|| "delete the EIPs".into())?;
-    board.wait_gone(&["EIP", "FIP"], PATIENCE).await
+    for kind in ["FIP", "DNAT", "SNAT", "EIP"] {
+        let Some(resource) = resource(kind) else {
+            continue;
+        };
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &resource);
+        api.delete_collection(&DeleteParams::default(), &ours)
+            .await
+            .doing(|| format!("delete all {kind}s"))?;
+    }
+    let kinds = ["EIP", "FIP", "DNAT", "SNAT"];
+    board.wait_gone(&kinds, REMOVAL).await
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::kernel::settings::Watch;
 
 fn settings() -> Settings {
     Settings {
@@ -31,6 +32,14 @@ fn settings() -> Settings {
             ipv6: None,
         }],
         ping_eips: true,
+        mss_clamp: None,
+        mtus: std::collections::BTreeMap::new(),
+        flow_log: false,
+        watch: Watch {
+            repair: true,
+            probe_ms: 2_000,
+        },
+        nodes: BTreeMap::new(),
     }
 }
 
@@ -71,6 +80,9 @@ fn a_holder_has_routes_rules_addresses_and_proxies() {
         ]
     );
     assert_eq!(routing.local.len(), 2);
+    // R-ADDR: an EIP is one address.
+    let lengths: BTreeSet<u8> = routing.local.iter().map(|r| r.to.prefix_len()).collect();
+    assert_eq!(lengths, BTreeSet::from([32, 128]));
     let proxies: Vec<_> = routing
         .proxies
         .iter()

@@ -71,7 +71,7 @@ impl Address {
         self.request(RTM_DELADDR, 0)
     }
 
-    fn read(kind: u16, body: &[u8]) -> Option<Self> {
+    pub(super) fn read(kind: u16, body: &[u8]) -> Option<Self> {
         if kind != RTM_NEWADDR {
             return None;
         }

@@ -12,6 +12,7 @@ const RTM_SETLINK: u16 = 19;
 /// `enum` of `IFLA_*` (`linux/if_link.h`).
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_CARRIER: u16 = 33;
 const IFLA_INET_CONF: u16 = 1;
@@ -70,6 +71,8 @@ pub struct Link {
     pub name: String,
     /// Its MAC, if it has one of 6 bytes.
     pub mac: Option<[u8; 6]>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
     /// Whether it is up.
     pub up: bool,
     /// Whether it has a carrier.
@@ -85,6 +88,7 @@ impl Link {
             index,
             name: name.to_owned(),
             mac: None,
+            mtu: 1_500,
             up,
             carrier: up,
             conf: Vec::new(),
@@ -106,6 +110,7 @@ impl Link {
             index: word(body, 4),
             name: String::new(),
             mac: None,
+            mtu: 0,
             up: word(body, 8) & IFF_UP != 0,
             carrier: true,
             conf: Vec::new(),
@@ -113,6 +118,7 @@ impl Link {
         for (kind, payload) in attributes(body, HEADER) {
             match kind {
                 IFLA_IFNAME => link.name = text(payload),
+                IFLA_MTU => link.mtu = word(payload, 0),
                 IFLA_ADDRESS => link.mac = payload.try_into().ok(),
                 IFLA_CARRIER => link.carrier = payload.first() != Some(&0),
                 IFLA_AF_SPEC => {

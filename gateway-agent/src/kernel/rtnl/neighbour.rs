@@ -1,10 +1,11 @@
-//! Neighbour proxies (IPv6), and how long they wait before they answer.
+//! Neighbours: entries of next hops, proxies (IPv6), and how long those wait before they
+//! answer.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::message::{address, attributes, byte, put, word};
-use super::{AF_INET6, PROTOCOL, Request, Rtnl};
+use super::{AF_INET6, PROTOCOL, Request, Rtnl, family};
 
 /// `RTM_NEWNEIGH`, `RTM_DELNEIGH`, `RTM_GETNEIGH`, `RTM_NEWNEIGHTBL`, `RTM_GETNEIGHTBL`,
 /// `RTM_SETNEIGHTBL` (`linux/rtnetlink.h`).
@@ -14,10 +15,15 @@ const RTM_GETNEIGH: u16 = 30;
 const RTM_NEWNEIGHTBL: u16 = 64;
 const RTM_GETNEIGHTBL: u16 = 66;
 const RTM_SETNEIGHTBL: u16 = 67;
-/// `NDA_DST`, `NDA_PROTOCOL`, `NTF_PROXY`, `NUD_PERMANENT` (`linux/neighbour.h`).
+/// `NDA_DST`, `NDA_LLADDR`, `NDA_PROTOCOL`, `NTF_PROXY` (`linux/neighbour.h`).
 const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
 const NDA_PROTOCOL: u16 = 12;
 const NTF_PROXY: u8 = 8;
+/// `NUD_*`: states in which an entry has no MAC, is used without doubt, and for ever.
+const NUD_INCOMPLETE: u16 = 0x01;
+const NUD_REACHABLE: u16 = 0x02;
+const NUD_FAILED: u16 = 0x20;
 const NUD_PERMANENT: u16 = 0x80;
 /// `NDTA_NAME`, `NDTA_PARMS`, `NDTPA_IFINDEX`, `NDTPA_PROXY_DELAY`.
 const NDTA_NAME: u16 = 1;
@@ -26,6 +32,8 @@ const NDTPA_IFINDEX: u16 = 1;
 const NDTPA_PROXY_DELAY: u16 = 13;
 /// The kernel's name of the IPv6 neighbour table.
 const TABLE: &[u8] = b"ndisc_cache\0";
+/// `ENOENT` (`asm-generic/errno-base.h`).
+const ENOENT: i32 = 2;
 /// Bytes of `struct ndmsg` and `struct ndtmsg`.
 const HEADER: usize = 12;
 const TABLE_HEADER: usize = 4;
@@ -59,7 +67,7 @@ impl Proxy {
         self.request(RTM_DELNEIGH, 0)
     }
 
-    fn read(kind: u16, body: &[u8]) -> Option<Self> {
+    pub(super) fn read(kind: u16, body: &[u8]) -> Option<Self> {
         if kind != RTM_NEWNEIGH || byte(body, 10) & NTF_PROXY == 0 {
             return None;
         }
@@ -81,6 +89,25 @@ impl Proxy {
     }
 }
 
+/// The MAC of a neighbour's entry; `None` while it has none.
+pub(super) fn read_mac(kind: u16, body: &[u8]) -> Option<[u8; 6]> {
+    let state = u16::from_ne_bytes([byte(body, 8), byte(body, 9)]);
+    if kind != RTM_NEWNEIGH || state & (NUD_INCOMPLETE | NUD_FAILED) != 0 {
+        return None;
+    }
+    let (_, mac) = attributes(body, HEADER).find(|(kind, _)| *kind == NDA_LLADDR)?;
+    mac.try_into().ok()
+}
+
+/// `struct ndmsg` of an entry.
+fn entry(device: u32, of: IpAddr, state: u16) -> Vec<u8> {
+    let mut header = vec![family(of), 0, 0, 0];
+    header.extend(device.to_ne_bytes());
+    header.extend(state.to_ne_bytes());
+    header.extend([0, 0]);
+    header
+}
+
 fn header(device: u32) -> Vec<u8> {
     let mut header = vec![AF_INET6, 0, 0, 0];
     header.extend(device.to_ne_bytes());
@@ -90,6 +117,31 @@ fn header(device: u32) -> Vec<u8> {
 }
 
 impl Rtnl {
+    /// The MAC that the kernel sends to for a neighbour; `None` where it has no entry or
+    /// an entry without MAC.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn neighbour_mac(&mut self, device: u32, of: IpAddr) -> io::Result<Option<[u8; 6]>> {
+        let request = Request::new(RTM_GETNEIGH, 0, &entry(device, of, 0)).put_address(NDA_DST, of);
+        match self.get(&request, read_mac) {
+            Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
+            mac => mac,
+        }
+    }
+
+    /// Replaces a neighbour's entry, also a static one, by one that ages as others do.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn replace_neighbour(&mut self, device: u32, of: IpAddr, mac: [u8; 6]) -> io::Result<()> {
+        let header = entry(device, of, NUD_REACHABLE);
+        let request = Request::new(RTM_NEWNEIGH, CREATE, &header)
+            .put_address(NDA_DST, of)
+            .put(NDA_LLADDR, &mac);
+        self.send_one(request)
+    }
+
     /// Our proxies.
     ///
     /// # Errors

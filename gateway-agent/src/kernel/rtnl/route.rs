@@ -1,5 +1,6 @@
 //! Routes.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
 /// `RTN_UNICAST`, `RTN_LOCAL`, `RTN_UNREACHABLE`.
 const RTN_UNICAST: u8 = 1;
@@ -130,19 +132,8 @@ impl Route {
         self.request(RTM_DELROUTE, 0, loopback)
     }
 
-    /// Reads `RTM_NEWROUTE`; `None` for routes that are not ours or not of a known kind.
-    fn read_ours(kind: u16, body: &[u8]) -> Option<Self> {
-        Self::read(kind, body).filter(|_| byte(body, 5) == PROTOCOL)
-    }
-
-    /// Reads `RTM_NEWROUTE`; `None` for all but default routes of the main table.
-    fn read_default(kind: u16, body: &[u8]) -> Option<Self> {
-        Self::read(kind, body)
-            .filter(|route| route.table == TABLE_MAIN && route.to.prefix_len() == 0)
-    }
-
     /// Reads `RTM_NEWROUTE`; `None` for routes not of a known kind.
-    fn read(kind: u16, body: &[u8]) -> Option<Self> {
+    pub(super) fn read(kind: u16, body: &[u8]) -> Option<Self> {
         if kind != RTM_NEWROUTE {
             return None;
         }
@@ -188,6 +179,58 @@ impl Route {
     }
 }
 
+/// What of the routing tables concerns us.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Our routes, in all tables.
+    pub ours: BTreeSet<Route>,
+    /// The default routes of the main table, whoever made them.
+    pub defaults: Vec<Route>,
+    /// The own addresses that those name, with their interface.
+    pub sources: Vec<(u32, IpAddr)>,
+}
+
+/// A route as the kernel lists it.
+struct Listed {
+    route: Route,
+    /// Who made it, one of `RTPROT_*`.
+    protocol: u8,
+    /// The own address that it names.
+    source: Option<IpAddr>,
+}
+
+impl Listed {
+    /// Reads `RTM_NEWROUTE`; `None` for routes not of a known kind.
+    fn read(kind: u16, body: &[u8]) -> Option<Self> {
+        let route = Route::read(kind, body)?;
+        let mut named = attributes(body, HEADER).filter(|(kind, _)| *kind == RTA_PREFSRC);
+        Some(Self {
+            route,
+            protocol: byte(body, 5),
+            source: named.next().and_then(|(_, payload)| address(payload)),
+        })
+    }
+}
+
+impl Routes {
+    fn add(&mut self, listed: Listed) {
+        let Listed {
+            route,
+            protocol,
+            source,
+        } = listed;
+        if route.table == TABLE_MAIN && route.to.prefix_len() == 0 {
+            if let (Hop::Link { device, .. }, Some(source)) = (&route.hop, source) {
+                self.sources.push((*device, source));
+            }
+            self.defaults.push(route.clone());
+        }
+        if protocol == PROTOCOL {
+            self.ours.insert(route);
+        }
+    }
+}
+
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.hop {
@@ -206,29 +249,18 @@ impl std::fmt::Display for Route {
 }
 
 impl Rtnl {
-    /// Our routes, in all tables.
+    /// Reads all routing tables once.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn routes(&mut self) -> io::Result<Vec<Route>> {
-        self.routes_by(Route::read_ours)
-    }
-
-    /// The default routes of the main table, whoever made them.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn defaults(&mut self) -> io::Result<Vec<Route>> {
-        self.routes_by(Route::read_default)
-    }
-
-    fn routes_by(&mut self, read: fn(u16, &[u8]) -> Option<Route>) -> io::Result<Vec<Route>> {
-        let mut routes = Vec::new();
+    pub fn routes(&mut self) -> io::Result<Routes> {
+        let mut routes = Routes::default();
         for family in [AF_INET, AF_INET6] {
             let mut header = [0; HEADER];
             header[0] = family;
             let request = Request::new(RTM_GETROUTE, 0, &header);
-            routes.extend(self.dump(&request, read)?);
+            let listed = self.dump(&request, Listed::read)?;
+            listed.into_iter().for_each(|one| routes.add(one));
         }
         Ok(routes)
     }

@@ -87,7 +87,7 @@ impl Rule {
         self.request(RTM_DELRULE, 0)
     }
 
-    fn read(kind: u16, body: &[u8]) -> Option<Self> {
+    pub(super) fn read(kind: u16, body: &[u8]) -> Option<Self> {
         if kind != RTM_NEWRULE || byte(body, 7) != FR_ACT_TO_TBL {
             return None;
         }

@@ -19,6 +19,8 @@ use super::Request;
 pub mod groups {
     /// `RTNLGRP_LINK`.
     const LINK: u32 = 1 << 0;
+    /// `RTNLGRP_TC`: classes of traffic.
+    const TC: u32 = 1 << 3;
     /// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
     const ADDRESS: u32 = 1 << 4 | 1 << 8;
     /// `RTNLGRP_IPV4_ROUTE` and `RTNLGRP_IPV6_ROUTE`.
@@ -28,7 +30,7 @@ pub mod groups {
     /// `RTNLGRP_IPV4_NETCONF` and `RTNLGRP_IPV6_NETCONF`: sysctls of interfaces.
     const NETCONF: u32 = 1 << 23 | 1 << 24;
     /// All that a gateway must hear of.
-    pub const ALL: u32 = LINK | ADDRESS | ROUTE | RULE | NETCONF;
+    pub const ALL: u32 = LINK | TC | ADDRESS | ROUTE | RULE | NETCONF;
 }
 
 /// Bytes of requests sent in one datagram.
@@ -142,7 +144,7 @@ impl Rtnl {
         take: impl Fn(u16, &[u8]) -> Option<T>,
     ) -> io::Result<Vec<T>> {
         for _ in 0..DUMP_TRIES {
-            if let Some(list) = self.dump_once(request, &take)? {
+            if let Some(list) = self.ask(request, NLM_F_DUMP, &take)? {
                 return Ok(list);
             }
         }
@@ -151,15 +153,29 @@ impl Rtnl {
         ))
     }
 
-    fn dump_once<T>(
+    /// Reads one object.
+    ///
+    /// # Errors
+    /// The kernel's, `ENOENT` where there is none.
+    pub fn get<T>(
         &mut self,
         request: &Request,
+        take: impl Fn(u16, &[u8]) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        let answers = self.ask(request, NLM_F_ACK, &take)?;
+        Ok(answers.and_then(|list| list.into_iter().next()))
+    }
+
+    fn ask<T>(
+        &mut self,
+        request: &Request,
+        flags: u16,
         take: &impl Fn(u16, &[u8]) -> Option<T>,
     ) -> io::Result<Option<Vec<T>>> {
         self.seq = self.seq.wrapping_add(1);
         let seq = self.seq;
         let mut datagram = Vec::new();
-        write(&mut datagram, request, NLM_F_DUMP, seq);
+        write(&mut datagram, request, flags, seq);
         self.transmit(&datagram)?;
         let mut list = Vec::new();
         let mut whole = true;

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nfnetlink::nftables::{Family, Value};
+use nfnetlink::nftables::{Family, SetContent, Value};
 use sluice_core::entry::Entry;
 
 use super::chains::{self, SourceMap};
 use super::statement::{Ip, SourceKey};
-use super::{Contents, Origin, Ruleset, empty};
+use super::{Contents, Origin, Ruleset, empty, quota};
 use crate::kernel::report::{KernelOptions, Stamp};
 use crate::kernel::settings::Settings;
+use crate::kernel::shaping::Shaping;
 
 mod entries;
 mod forward;
 mod place;
 mod pool;
+mod shape;
 
 /// Slots of a prefix whose sources share several EIPs.
 const POOL_SLOTS: u32 = 256;
@@ -30,6 +32,10 @@ pub struct Built {
     pub addresses: BTreeMap<IpAddr, usize>,
     /// Entries that are not in the rules, by index, and why.
     pub rejected: BTreeMap<Origin, String>,
+    /// Whether every entry is in the rules, with elements of its own.
+    pub plain: bool,
+    /// The classes of traffic that the rules give packets to.
+    pub shaping: Shaping,
     address_origins: BTreeMap<IpAddr, Origin>,
 }
 
@@ -61,24 +67,59 @@ impl Built {
 /// take: they are left out with all that needs them.
 pub fn build(
     settings: &Settings,
-    entries: &[Entry],
+    entries: &[&Entry],
     options: &KernelOptions,
     stamp: &Stamp,
     refused: &BTreeMap<Origin, String>,
 ) -> Built {
-    work(settings, entries, options, stamp, refused).finish(options)
+    work(settings, entries, options, stamp, refused, &ALONE).finish(options)
 }
+
+/// The elements that some of the entries make, beside those of the gateway itself.
+/// `around` are the addresses of all entries, with their uplink's index. `None` where these
+/// entries cannot be told from the others.
+pub fn part(
+    settings: &Settings,
+    entries: &[&Entry],
+    options: &KernelOptions,
+    stamp: &Stamp,
+    around: &BTreeMap<IpAddr, usize>,
+) -> Option<Part> {
+    let work = work(settings, entries, options, stamp, &BTreeMap::new(), around);
+    let pooled = work.inet.names().any(|name| name.starts_with("pool"));
+    // Which chains there are depends on all limits.
+    let plain = work.is_plain() && !pooled && work.limits.is_empty() && work.shaping.0.is_empty();
+    plain.then(|| Part {
+        inet: work.inet.finish(),
+        arp: work.arp.finish(),
+        addresses: work.addresses,
+    })
+}
+
+/// The elements that some of the entries make.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Those of `inet sluice`, by set.
+    pub inet: BTreeMap<String, SetContent>,
+    /// Those of `arp sluice`, by set.
+    pub arp: BTreeMap<String, SetContent>,
+    /// The addresses among these entries.
+    pub addresses: BTreeMap<IpAddr, usize>,
+}
+
+/// No addresses but those of the entries given.
+static ALONE: BTreeMap<IpAddr, usize> = BTreeMap::new();
 
 /// Which entries [`build`] with the same arguments makes the elements for. Worked out anew,
 /// because it is asked for only when the kernel refuses something.
 pub fn origins(
     settings: &Settings,
-    entries: &[Entry],
+    entries: &[&Entry],
     options: &KernelOptions,
     stamp: &Stamp,
     refused: &BTreeMap<Origin, String>,
 ) -> Origins {
-    let work = work(settings, entries, options, stamp, refused);
+    let work = work(settings, entries, options, stamp, refused, &ALONE);
     Origins {
         inet: work.inet,
         arp: work.arp,
@@ -87,13 +128,15 @@ pub fn origins(
 
 fn work<'a>(
     settings: &'a Settings,
-    entries: &[Entry],
+    entries: &[&Entry],
     options: &KernelOptions,
     stamp: &Stamp,
     refused: &BTreeMap<Origin, String>,
+    around: &'a BTreeMap<IpAddr, usize>,
 ) -> Work<'a> {
     let mut work = Work {
         settings,
+        around,
         inet: Contents::default(),
         arp: Contents::default(),
         addresses: BTreeMap::new(),
@@ -101,17 +144,21 @@ fn work<'a>(
         rejected: refused.clone(),
         fips: BTreeSet::new(),
         pools: BTreeMap::new(),
+        limits: BTreeMap::new(),
         expanded: 0,
+        shaping: Shaping::default(),
     };
     work.declare();
     work.place(options, stamp);
     work.entries(entries);
+    work.limits(entries);
     work.answers(stamp.holding);
     work
 }
 
 struct Work<'a> {
     settings: &'a Settings,
+    around: &'a BTreeMap<IpAddr, usize>,
     inet: Contents,
     arp: Contents,
     addresses: BTreeMap<IpAddr, usize>,
@@ -119,11 +166,18 @@ struct Work<'a> {
     rejected: BTreeMap<Origin, String>,
     fips: BTreeSet<IpAddr>,
     pools: BTreeMap<IpNet, Vec<pool::Member>>,
+    /// The limits of sources, by the map that holds them.
+    limits: BTreeMap<String, BTreeSet<u16>>,
     expanded: u32,
+    shaping: Shaping,
 }
 
 impl Work<'_> {
-    fn finish(self, options: &KernelOptions) -> Built {
+    fn is_plain(&self) -> bool {
+        self.rejected.is_empty() && !self.inet.is_shared() && !self.arp.is_shared()
+    }
+
+    fn finish(mut self, options: &KernelOptions) -> Built {
         let mut sources = Vec::new();
         for ip in Ip::BOTH {
             let longest = match ip {
@@ -140,6 +194,8 @@ impl Work<'_> {
                         };
                         sources.push(SourceMap {
                             ip,
+                            len,
+                            limits: self.limits.remove(&snat).unwrap_or_default(),
                             key,
                             snat,
                             mark,
@@ -148,6 +204,8 @@ impl Work<'_> {
                 }
             }
         }
+        quota::sets(&mut self.inet, &sources);
+        let plain = self.is_plain();
         let mut inet = empty(Family::Inet, options);
         inet.sets = self.inet.finish();
         chains::inet(&mut inet, self.settings, options, &sources);
@@ -161,13 +219,15 @@ impl Work<'_> {
             },
             addresses: self.addresses,
             rejected: self.rejected,
+            plain,
+            shaping: self.shaping,
             address_origins: self.origins,
         }
     }
 }
 
 /// Names of the maps from a source to its EIP and to its mark.
-fn source_names(ip: Ip, len: u8, shared: bool) -> (String, String) {
+pub fn source_names(ip: Ip, len: u8, shared: bool) -> (String, String) {
     let stem = if shared { "pool" } else { "snat" };
     let name = ip.name(stem);
     (format!("{name}_{len}"), format!("{name}_{len}_mark"))

@@ -1,10 +1,10 @@
 //! The chains: the same for every gateway with these interfaces, whatever its entries.
 //!
 //! A packet's way: `silence_in` (neighbour discovery) → `premark` (which uplink) → `dstnat` →
-//! `hairmark` (inside to inside) → `input` or `forward` → `srcnat` → `leak`.
+//! `hairmark` (inside to inside) → `input` or `forward` → `srcnat` → `shape` → `leak`.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -13,8 +13,8 @@ use nfnetlink::nftables::{BaseChain, Chain, ChainKind, Family, Hook, Policy, Rul
 
 use super::statement::{End, Ip, SourceKey, Way, rule};
 use super::{
-    FORWARD_MAPS, FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, UPLINK_MASK, empty,
-    forward_map,
+    FORWARD_MAPS, FROM_INSIDE, FROM_OUTSIDE, LAN_MARK, ORIGIN_MASK, Ruleset, SHAPE_IN, SHAPE_OUT,
+    UPLINK_MASK, empty, forward_map, quota, segments,
 };
 use crate::kernel::report::KernelOptions;
 use crate::kernel::settings::Settings;
@@ -22,10 +22,12 @@ use crate::kernel::settings::Settings;
 /// `NF_IP_PRI_RAW - 50`: before conntrack.
 const BEFORE_CONNTRACK: i32 = -350;
 /// `NF_IP_PRI_MANGLE`, `NF_IP_PRI_NAT_DST`, `NF_IP_PRI_FILTER`, `NF_IP_PRI_NAT_SRC`.
-const MANGLE: i32 = -150;
+pub const MANGLE: i32 = -150;
 const DSTNAT: i32 = -100;
 const FILTER: i32 = 0;
 const SRCNAT: i32 = 100;
+/// After translation.
+const SHAPE: i32 = 200;
 /// After every other hook.
 const LAST: i32 = 300;
 
@@ -45,6 +47,10 @@ pub const NEIGHBOUR6: [u8; 3] = [130, NEIGHBOR_SOLICIT, NEIGHBOR_ADVERT];
 /// A map of sources: its name and how it is looked up; longest prefix first.
 pub struct SourceMap {
     pub ip: Ip,
+    /// Length of the prefixes.
+    pub len: u8,
+    /// The limits that some of the sources have.
+    pub limits: BTreeSet<u16>,
     pub key: SourceKey,
     /// Source to EIP.
     pub snat: String,
@@ -112,9 +118,12 @@ pub fn inet(
         ],
     );
     input(table, settings, options);
-    forward(table);
+    segments::chains(table, settings);
+    forward(table, sources);
+    quota::chains(table, sources);
     outroute(table, settings, options);
     srcnat(table, settings, options, sources);
+    shape(table, lan);
     leak(table, lan);
 }
 
@@ -293,15 +302,17 @@ fn input(table: &mut TableContent, settings: &Settings, options: &KernelOptions)
     table.chain(Chain::regular("guarded"), guarded);
 }
 
-fn forward(table: &mut TableContent) {
+fn forward(table: &mut TableContent, sources: &[SourceMap]) {
+    let mut rules = vec![
+        rule()
+            .ct_state(ct_state::INVALID | ct_state::UNTRACKED)
+            .drop(),
+    ];
+    rules.extend(quota::rules(sources));
+    rules.push(rule().path_vmap("paths").done());
     table.chain(
         filter("forward", Hook::Forward, FILTER, Policy::Drop),
-        [
-            rule()
-                .ct_state(ct_state::INVALID | ct_state::UNTRACKED)
-                .drop(),
-            rule().path_vmap("paths").done(),
-        ],
+        rules,
     );
     // Into the LAN goes only what was asked for from inside, or what a rule translated.
     table.chain(
@@ -328,20 +339,19 @@ fn outroute(table: &mut TableContent, settings: &Settings, options: &KernelOptio
             .set_mark_from_ct(UPLINK_MASK)
             .done(),
     ];
-    // An IPv4 error has the source that the main table knows, the pod's; inside hosts know
-    // their next hop.
+    // An IPv4 error has whatever source the kernel finds, the pod's or one that an IPAM gave
+    // the LAN's interface; inside hosts know their next hop, and the EIP that they asked.
     if let (true, Some(IpAddr::V4(next_hop))) = (
         settings.lan != options.pod_interface,
         hairpin_source(Ip::V4, settings, options),
     ) {
+        let inward = || rule().mark(LAN_MARK).icmp_type_in(Ip::V4, "errors4");
         rules.push(
-            rule()
-                .mark(LAN_MARK)
-                .icmp_type_in(Ip::V4, "errors4")
-                .address_in(Ip::V4, End::Source, "pod4")
-                .set_icmp_source(next_hop)
-                .done(),
+            inward()
+                .address_in(Ip::V4, End::Source, &Ip::V4.name("own"))
+                .accept(),
         );
+        rules.push(inward().set_icmp_source(next_hop).done());
     }
     let outroute = chain(
         "outroute",
@@ -410,6 +420,42 @@ pub fn hairpin_source(ip: Ip, settings: &Settings, options: &KernelOptions) -> O
         next_hops.chain(pod).find(of_family)
     } else {
         next_hops.find(of_family)
+    }
+}
+
+/// Which class of traffic a packet belongs to, where there are any: on the way out by its
+/// source, which is an EIP by now; on the way in by whom it was sent to, which only its flow
+/// still knows.
+fn shape(table: &mut TableContent, lan: &str) {
+    let maps = |stem: &str| -> Vec<(Ip, String)> {
+        let named = Ip::BOTH.map(|ip| (ip, ip.name(stem)));
+        let is_there = |(_, name): &(Ip, String)| table.sets.contains_key(name);
+        named.into_iter().filter(is_there).collect()
+    };
+    let (inward, outward) = (maps(SHAPE_IN), maps(SHAPE_OUT));
+    let mut base = Vec::new();
+    if !inward.is_empty() {
+        // From inside to inside is not from outside.
+        let mut rules = vec![rule().interface(Way::In, lan).returns()];
+        for (ip, map) in &inward {
+            for reply in [false, true] {
+                rules.push(rule().set_class_by_sent_to(*ip, reply, map).done());
+            }
+        }
+        table.chain(Chain::regular(SHAPE_IN), rules);
+        base.push(rule().interface(Way::Out, lan).jump(SHAPE_IN));
+    }
+    if !outward.is_empty() {
+        let rules = outward
+            .iter()
+            .map(|(ip, map)| rule().set_class_by_source(*ip, map).done());
+        let rules: Vec<Rule> = rules.collect();
+        table.chain(Chain::regular(SHAPE_OUT), rules);
+        base.push(rule().interface_in(Way::Out, "uplinks").jump(SHAPE_OUT));
+    }
+    if !base.is_empty() {
+        let shape = filter("shape", Hook::Postrouting, SHAPE, Policy::Accept);
+        table.chain(shape, base);
     }
 }
 

@@ -12,13 +12,15 @@ pub type Origin = usize;
 pub struct Filled {
     set: Set,
     elements: BTreeMap<Value, (Element, Option<Origin>)>,
+    /// Whether several entries asked for one element.
+    shared: bool,
 }
 
 /// Sets and maps by name.
 #[derive(Clone, Debug, Default)]
 pub struct Contents(BTreeMap<String, Filled>);
 
-/// Sizes that maps are given, so that they are made anew only rarely as they grow.
+/// Sizes that sets without one are given, so that they are made anew only rarely as they grow.
 const SIZES: [u32; 5] = [64, 1 << 10, 1 << 13, 1 << 16, 1 << 20];
 
 impl Contents {
@@ -27,6 +29,7 @@ impl Contents {
         self.0.entry(set.name.clone()).or_insert(Filled {
             set,
             elements: BTreeMap::new(),
+            shared: false,
         })
     }
 
@@ -45,9 +48,19 @@ impl Contents {
         self.0.contains_key(name)
     }
 
+    /// The names of all sets.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The entry that the element with this key was made for.
     pub fn origin(&self, set: &str, key: &Value) -> Option<Origin> {
         self.0.get(set)?.elements.get(key)?.1
+    }
+
+    /// Whether some element stands for several entries: it must stay when one of them goes.
+    pub fn is_shared(&self) -> bool {
+        self.0.values().any(|filled| filled.shared)
     }
 
     /// The sets with their elements, each with room to grow.
@@ -66,7 +79,10 @@ impl Filled {
     /// The entry that has the key already, with other data.
     pub fn put(&mut self, element: Element, origin: Option<Origin>) -> Result<(), Option<Origin>> {
         match self.elements.get(&element.key) {
-            Some((held, _)) if *held == element => Ok(()),
+            Some((held, by)) if *held == element => {
+                self.shared |= *by != origin;
+                Ok(())
+            }
             Some((_, by)) => Err(*by),
             None => {
                 self.elements.insert(element.key.clone(), (element, origin));
@@ -77,23 +93,33 @@ impl Filled {
 
     /// Puts an element in, replacing what has its key.
     pub fn replace(&mut self, element: Element, origin: Option<Origin>) {
-        self.elements.insert(element.key.clone(), (element, origin));
+        let key = element.key.clone();
+        if let Some((_, by)) = self.elements.insert(key, (element, origin)) {
+            self.shared |= by != origin;
+        }
     }
 
     fn finish(self) -> SetContent {
-        let count = self.elements.len();
-        let size = SIZES
-            .into_iter()
-            .find(|size| usize::try_from(*size).is_ok_and(|size| count <= size))
-            .unwrap_or(u32::MAX);
+        let size = size_for(self.elements.len());
         let elements: BTreeSet<Element> = self
             .elements
             .into_values()
             .map(|(element, _)| element)
             .collect();
         SetContent {
-            set: self.set.with_size(size),
+            set: match self.set.size {
+                Some(_) => self.set,
+                None => self.set.with_size(size),
+            },
             elements,
         }
     }
+}
+
+/// The size that a set with so many elements is given.
+pub fn size_for(count: usize) -> u32 {
+    SIZES
+        .into_iter()
+        .find(|size| usize::try_from(*size).is_ok_and(|size| count <= size))
+        .unwrap_or(u32::MAX)
 }

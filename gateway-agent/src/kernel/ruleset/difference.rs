@@ -1,6 +1,9 @@
 //! The smallest batch that makes one table into another.
 
-use nfnetlink::nftables::{Batch, Element, OperationKind, TableContent};
+use std::collections::BTreeSet;
+
+use nfnetlink::nftables::expr::Expr;
+use nfnetlink::nftables::{Batch, ChainContent, Element, OperationKind, SetContent, TableContent};
 
 /// Elements of an operation of the batch, by the operation's index: what the kernel refused
 /// is found in it.
@@ -17,13 +20,16 @@ pub struct Change {
     pub objects: usize,
 }
 
-/// Adds to the change all that makes `old` into `new`. Where a chain or a set must become
-/// another kind of chain or set, the whole table is replaced, in the same transaction.
+/// Adds to the change all that makes `old` into `new`. A set that must become another kind of
+/// set is made anew, and the rules that use it are written again; where a chain must become
+/// another kind of chain the whole table is replaced. All of it is one transaction. What
+/// packets put into sets is lost with the set only.
+///
 /// Tables must have the same name; their flags are not compared.
 pub fn difference(old: Option<&TableContent>, new: &TableContent, change: &mut Change) {
     match old {
         None => add(new, change),
-        Some(old) if is_alike(old, new) => step(old, new, change),
+        Some(old) if has_same_chains(old, new) => step(old, new, change),
         Some(old) => {
             change.batch.delete_table(&old.table.id);
             add(new, change);
@@ -31,18 +37,23 @@ pub fn difference(old: Option<&TableContent>, new: &TableContent, change: &mut C
     }
 }
 
-/// Whether what both tables have of the same name is of the same kind.
-fn is_alike(old: &TableContent, new: &TableContent) -> bool {
-    let chains = new.chains.iter().all(|(name, chain)| {
+/// Whether the chains that both tables have are of the same kind.
+fn has_same_chains(old: &TableContent, new: &TableContent) -> bool {
+    new.chains.iter().all(|(name, chain)| {
         old.chains
             .get(name)
             .is_none_or(|old| old.chain == chain.chain)
-    });
-    let sets = new
-        .sets
-        .iter()
-        .all(|(name, set)| old.sets.get(name).is_none_or(|old| old.set == set.set));
-    chains && sets
+    })
+}
+
+/// Whether a rule of the chain uses one of the sets.
+fn uses(chain: &ChainContent, sets: &BTreeSet<&str>) -> bool {
+    let mut exprs = chain.rules.iter().flat_map(|rule| &rule.exprs);
+    exprs.any(|expr| match expr {
+        Expr::Lookup(lookup) => sets.contains(lookup.set.as_str()),
+        Expr::DynSet(dynset) => sets.contains(dynset.set.as_str()),
+        _ => false,
+    })
 }
 
 fn add(new: &TableContent, change: &mut Change) {
@@ -78,15 +89,44 @@ fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
             change.objects += 1;
         }
     }
+    let other = |(name, set): (&String, &SetContent)| {
+        old.sets.get(name).is_some_and(|old| old.set != set.set)
+    };
+    let remade = new.sets.iter().filter(|(name, set)| other((name, set)));
+    let remade: BTreeSet<&str> = remade.map(|(name, _)| name.as_str()).collect();
+    // Rules first, for no set goes that a rule uses.
+    let mut emptied = Vec::new();
+    let mut rewritten = BTreeSet::new();
+    for (name, chain) in &old.chains {
+        let kept = new.chains.get(name);
+        if kept.is_some_and(|kept| kept.rules == chain.rules) && !uses(chain, &remade) {
+            continue;
+        }
+        if !chain.rules.is_empty() {
+            change.batch.flush_chain(table, name);
+            change.objects += chain.rules.len();
+        }
+        match kept {
+            Some(_) => rewritten.insert(name.as_str()),
+            None => {
+                emptied.push(name);
+                false
+            }
+        };
+    }
+    for name in &remade {
+        change.batch.delete_set(table, name);
+    }
     for (name, set) in &new.sets {
-        if !old.sets.contains_key(name) {
+        if !old.sets.contains_key(name) || remade.contains(name.as_str()) {
             change.batch.add_set(table, &set.set);
             change.objects += 1;
         }
     }
     // Removals first: an element whose data changes is removed and added.
-    for (name, set) in &old.sets {
-        let Some(kept) = new.sets.get(name) else {
+    let stays = |name: &str| old.sets.get(name).filter(|_| !remade.contains(name));
+    for (name, kept) in &new.sets {
+        let Some(set) = stays(name) else {
             continue;
         };
         let gone: Vec<&Element> = set.elements.difference(&kept.elements).collect();
@@ -98,7 +138,7 @@ fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
         }
     }
     for (name, set) in &new.sets {
-        let come: Vec<Element> = match old.sets.get(name) {
+        let come: Vec<Element> = match stays(name) {
             Some(old) => set.elements.difference(&old.elements).cloned().collect(),
             None => set.elements.iter().cloned().collect(),
         };
@@ -108,26 +148,8 @@ fn step(old: &TableContent, new: &TableContent, change: &mut Change) {
             change.sent.push((operation, come));
         }
     }
-    let mut emptied = Vec::new();
-    for (name, chain) in &old.chains {
-        let kept = new.chains.get(name);
-        if kept.is_some_and(|kept| kept.rules == chain.rules) {
-            continue;
-        }
-        if !chain.rules.is_empty() {
-            change.batch.flush_chain(table, name);
-            change.objects += chain.rules.len();
-        }
-        if kept.is_none() {
-            emptied.push(name);
-        }
-    }
     for (name, chain) in &new.chains {
-        if old
-            .chains
-            .get(name)
-            .is_some_and(|old| old.rules == chain.rules)
-        {
+        if old.chains.contains_key(name) && !rewritten.contains(name.as_str()) {
             continue;
         }
         for rule in &chain.rules {

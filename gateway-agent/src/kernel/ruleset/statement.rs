@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use nfnetlink::nftables::expr::{
-    Bitwise, Cmp, CmpOp, Ct, CtKey, Expr, Hash, HashKind, Immediate, Lookup, LookupResult,
-    Masquerade, Meta, MetaKey, Nat, NatFlags, NatKind, NumGen, NumGenKind, Payload, PayloadBase,
-    PayloadWrite, Reg,
+    Bitwise, Cmp, CmpOp, Ct, CtKey, Direction, Expr, Hash, HashKind, Immediate, Lookup,
+    LookupResult, Masquerade, Meta, MetaKey, Nat, NatFlags, NatKind, NumGen, NumGenKind, Payload,
+    PayloadBase, PayloadWrite, Reg,
 };
 use nfnetlink::nftables::{Field, Rule, Value, Verdict};
 use sluice_core::entry::SLOTS;
 use sluice_core::entry::cost::Form;
+
+mod opening;
 
 /// `IPPROTO_ICMP`, `IPPROTO_TCP`, `IPPROTO_UDP`, `IPPROTO_ICMPV6`, `IPPROTO_SCTP`
 /// (`linux/in.h`, `in6.h`).
@@ -395,6 +397,40 @@ impl Statement {
             Some(mask) => rule.with(Bitwise::mask(Reg::R1, mask.clone())),
             None => rule,
         }
+    }
+
+    /// `meta priority set ip saddr map @MAP`.
+    pub fn set_class_by_source(self, ip: Ip, map: &str) -> Self {
+        self.address(ip, End::Source).store_class(map)
+    }
+
+    /// `ct direction original meta priority set ct original ip daddr map @MAP`, and the same
+    /// of the reply: where the packet was sent to, before it was translated.
+    pub fn set_class_by_sent_to(self, ip: Ip, reply: bool, map: &str) -> Self {
+        let key = match ip {
+            Ip::V4 => CtKey::DstIp,
+            Ip::V6 => CtKey::DstIp6,
+        };
+        let direction = if reply {
+            Direction::Reply
+        } else {
+            Direction::Original
+        };
+        self.ct_direction(reply)
+            .with(Ct::Load {
+                key,
+                direction: Some(direction),
+                dreg: Reg::R1,
+            })
+            .store_class(map)
+    }
+
+    fn store_class(self, map: &str) -> Self {
+        self.lookup(map, LookupResult::Map(Reg::R1))
+            .with(Meta::Set {
+                key: MetaKey::Priority,
+                sreg: Reg::R1,
+            })
     }
 
     /// `dnat ip to ip daddr map @MAP`.

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use sluice_core::entry::Entry;
 
 use super::*;
 use crate::kernel::report::KernelOptions;
-use crate::kernel::settings::{Settings, Uplink};
+use crate::kernel::settings::{Settings, Uplink, Watch};
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     let uplink = |name: &str, interface: &str, number| Uplink {
         name: name.into(),
         interface: interface.into(),
@@ -23,10 +23,18 @@ fn settings() -> Settings {
         lan_routes: vec![],
         uplinks: vec![uplink("one", "eth1", 1), uplink("two", "eth2", 2)],
         ping_eips: true,
+        mss_clamp: None,
+        mtus: BTreeMap::new(),
+        flow_log: false,
+        watch: Watch {
+            repair: true,
+            probe_ms: 2_000,
+        },
+        nodes: BTreeMap::new(),
     }
 }
 
-fn stamp(holding: bool) -> Stamp {
+pub fn stamp(holding: bool) -> Stamp {
     Stamp {
         revision: Revision {
             uid: Uid::new("6f1c2f0e-3d5b-4d0c-9a51-c0ffee000001"),
@@ -42,7 +50,7 @@ fn built(lines: &[&str], holding: bool) -> Built {
     let options = KernelOptions::default();
     build(
         &settings(),
-        &entries,
+        &entries.iter().collect::<Vec<_>>(),
         &options,
         &stamp(holding),
         &BTreeMap::new(),
@@ -169,4 +177,126 @@ fn the_longest_prefix_says_what_stays_inside() {
         .iter()
         .map(|rule| format!("{rule:?}").contains("Accept"));
     assert_eq!(stays.collect::<Vec<_>>(), [false, true, true]);
+}
+
+/// The classes of an interface, and their rates.
+fn classes(built: &Built, interface: &str) -> Vec<(u16, u64)> {
+    let classes = built.shaping.0.get(interface);
+    let of = classes.into_iter().flatten();
+    of.map(|(number, limit)| (*number, limit.rate.bits()))
+        .collect()
+}
+
+#[test]
+fn the_addresses_of_an_eip_share_a_class_on_the_lan_and_one_on_its_uplink() {
+    let built = built(
+        &[
+            "addr e 1 192.0.2.1 one",
+            "addr e 1 2001:db8::1 one",
+            "shape e 1 192.0.2.1 10000000 20000000",
+            "shape e 1 2001:db8::1 10000000 20000000",
+            "addr f 1 192.0.2.2 two",
+            "shape f 1 192.0.2.2 - 30000000",
+            "addr g 1 192.0.2.3 one",
+        ],
+        true,
+    );
+    assert_eq!(built.rejected, BTreeMap::new());
+    let [(e, in_rate)] = classes(&built, "lan0")[..] else {
+        panic!("{:?}", built.shaping)
+    };
+    let [(f, _)] = classes(&built, "eth2")[..] else {
+        panic!("{:?}", built.shaping)
+    };
+    assert_eq!(in_rate, 10_000_000);
+    assert_eq!(classes(&built, "eth1"), [(e, 20_000_000)]);
+    assert_eq!(classes(&built, "eth2"), [(f, 30_000_000)]);
+    assert_ne!(e, f);
+    let origins = |interface: &str| &built.shaping.0[interface][&e].origins;
+    assert!([2, 3].iter().all(|origin| origins("lan0").contains(origin)));
+    let maps = ["shapein4", "shapein6", "shapeout4", "shapeout6"];
+    assert_eq!(maps.map(|map| count(&built, map)), [1, 1, 2, 1]);
+}
+
+#[test]
+fn a_gateway_without_limits_asks_no_map_for_classes() {
+    let built = built(&["addr e 1 192.0.2.1 one"], true);
+    let inet = &built.ruleset.inet;
+    assert!(!inet.chains.keys().any(|name| name.starts_with("shape")));
+    assert!(!inet.sets.keys().any(|name| name.starts_with("shape")));
+    assert_eq!(built.shaping.0.len(), 0);
+}
+
+#[test]
+fn a_limit_that_cannot_be_is_refused_by_itself() {
+    let built = built(
+        &[
+            "addr e 1 192.0.2.1 one",
+            "addr e 1 2001:db8::1 one",
+            "shape e 1 192.0.2.1 10000000 -",
+            "shape e 1 2001:db8::1 20000000 -",
+            "shape f 1 192.0.2.9 10000000 -",
+            "shape g 1 192.0.2.1 10000000 -",
+        ],
+        true,
+    );
+    let rejected: Vec<(usize, &str)> = built
+        .rejected
+        .iter()
+        .map(|(origin, words)| (*origin, words.as_str()))
+        .collect();
+    assert_eq!(
+        rejected,
+        [
+            (3, "its rates are not those of entry 2 of the same EIP"),
+            (4, "address 192.0.2.9 is not on this gateway"),
+            (5, "address 192.0.2.1 is taken by entry 2"),
+        ]
+    );
+    assert_eq!(built.addresses.len(), 2);
+    assert_eq!(classes(&built, "lan0").len(), 1);
+}
+
+#[test]
+fn limits_beyond_the_last_class_are_refused_with_what_to_do() {
+    use crate::kernel::shaping::CLASSES;
+    let last = u32::try_from(CLASSES).unwrap();
+    let lines: Vec<String> = (0..=last)
+        .flat_map(|n| {
+            let address = std::net::Ipv4Addr::from(0x0a00_0000 + n);
+            [
+                format!("addr e{n} 1 {address} one"),
+                format!("shape e{n} 1 {address} - 10000000"),
+            ]
+        })
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let built = built(&lines, true);
+    assert_eq!(classes(&built, "eth1").len(), CLASSES);
+    let words = "bandwidth: a gateway limits 65533 EIPs, and older ones are as many: take \
+                 spec.bandwidth out, or use another gateway";
+    let refused = BTreeMap::from([(lines.len() - 1, words.to_owned())]);
+    assert_eq!(built.rejected, refused);
+}
+
+#[test]
+fn the_class_of_a_refused_limit_passes_to_no_other() {
+    let lines = [
+        "addr e 1 192.0.2.1 one",
+        "shape e 1 192.0.2.1 10000000 -",
+        "addr f 1 192.0.2.2 one",
+        "shape f 1 192.0.2.2 10000000 -",
+    ];
+    let entries: Vec<Entry> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    let entries: Vec<&Entry> = entries.iter().collect();
+    let numbers = |refused: BTreeMap<Origin, String>| {
+        let options = KernelOptions::default();
+        let built = build(&settings(), &entries, &options, &stamp(true), &refused);
+        classes(&built, "lan0")
+    };
+    let both = numbers(BTreeMap::new());
+    let [one] = numbers(BTreeMap::from([(1, "no".to_owned())]))[..] else {
+        panic!("{both:?}")
+    };
+    assert!(both.contains(&one) && both.len() == 2);
 }

@@ -4,9 +4,9 @@ use sluice_crds::internal::{ConfigLan, ConfigRoute, ConfigSubnet, ConfigUplink};
 
 use super::*;
 
-fn good() -> ConfigSettings {
-    ConfigSettings {
-        lan: ConfigLan {
+pub(super) fn good() -> ConfigSettings {
+    ConfigSettings::new(
+        ConfigLan {
             interface: "lan0".into(),
             addresses: vec!["10.244.0.254/16".into(), "fd00::fe/64".into()],
             routes: vec![ConfigRoute {
@@ -14,9 +14,8 @@ fn good() -> ConfigSettings {
                 via: "10.244.0.1".into(),
             }],
         },
-        uplinks: vec![uplink("one", "eth1")],
-        ping_eips: true,
-    }
+        vec![uplink("one", "eth1")],
+    )
 }
 
 fn uplink(name: &str, interface: &str) -> ConfigUplink {

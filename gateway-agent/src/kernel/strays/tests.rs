@@ -11,7 +11,7 @@ use sluice_core::identity::{Revision, Uid};
 use super::super::Flush;
 use super::super::report::Stamp;
 use super::super::ruleset::{LAN_MARK, build};
-use super::super::settings::Uplink;
+use super::super::settings::{Uplink, Watch};
 use super::*;
 
 const RULES: [&str; 26] = [
@@ -60,6 +60,7 @@ fn table(settings: &Settings, rules: &[&str]) -> Arc<TableContent> {
         digest: String::new(),
         holding: true,
     };
+    let entries: Vec<&Entry> = entries.iter().collect();
     let built = build(settings, &entries, &options(), &stamp, &BTreeMap::new());
     built.ruleset.inet
 }
@@ -82,6 +83,14 @@ fn settings(lan_addresses: &[&str]) -> Settings {
             ipv6: None,
         }],
         ping_eips: true,
+        mss_clamp: None,
+        mtus: BTreeMap::new(),
+        flow_log: false,
+        watch: Watch {
+            repair: true,
+            probe_ms: 2_000,
+        },
+        nodes: BTreeMap::new(),
     }
 }
 
@@ -325,7 +334,7 @@ fn whatever_a_change_makes_a_stray_its_flush_names() {
         let [before, after] = tables
             .each_ref()
             .map(|t| Translations::new(t, &settings, &options()));
-        let flush = Flush::between(Some(&tables[0]), &tables[1]);
+        let flush = Flush::between(Some(&tables[0]), &tables[1], &tables[1]);
         for (line, flow) in &flows {
             if !before.is_stray(flow) && after.is_stray(flow) {
                 became += 1;

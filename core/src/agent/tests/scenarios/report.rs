@@ -54,3 +54,29 @@ fn whoever_always_writes_first_does_not_drive_the_agent_into_a_loop() {
     let writes = writes_within(&mut sim, 60_000, &stands);
     assert!((5..30).contains(&writes), "{writes} writes in a minute");
 }
+
+#[test]
+fn what_runs_short_is_told_while_the_instance_answers() {
+    let short = |address: &str| sluice_crds::internal::Shortage {
+        address: address.to_owned(),
+        reason: "PortsLow".to_owned(),
+        rule: None,
+        message: "m".repeat(600),
+    };
+    let mut sim = Sim::serving();
+    let reports = sim.reports.len();
+    sim.tell(Event::Shortages(vec![short("192.0.2.1")]));
+    sim.settle_for(1_000);
+    assert_eq!(sim.reports.len(), reports + 1);
+    assert_eq!(sim.report.shortages.len(), 1);
+    assert_eq!(sim.report.shortages[0].message.len(), 512);
+    // More than a report can name.
+    let many: Vec<_> = (0..300).map(|n| short(&n.to_string())).collect();
+    sim.tell(Event::Shortages(many));
+    sim.settle_for(1_000);
+    assert_eq!(sim.report.shortages.len(), 256);
+    assert!(sim.agent.is_active());
+    sim.tell(Event::Shortages(Vec::new()));
+    sim.settle_for(1_000);
+    assert_eq!(sim.report.shortages, []);
+}

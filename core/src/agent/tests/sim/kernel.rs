@@ -72,7 +72,7 @@ impl Kernel {
         revision: Revision,
         holding: bool,
     ) -> KernelAnswer {
-        let (refused, kept): (Vec<&Entry>, Vec<&Entry>) = snapshot.entries.iter().partition(|e| {
+        let (refused, kept): (Vec<&Entry>, Vec<&Entry>) = snapshot.entries().partition(|e| {
             self.refuse
                 .as_ref()
                 .is_some_and(|text| e.to_string().contains(text))

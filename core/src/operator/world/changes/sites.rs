@@ -59,6 +59,12 @@ impl World {
             self.succession
                 .instance_shown(&new.spec.pod_uid, &status.instance);
         }
+        if let (Some(old), Some(new)) = (old, new) {
+            let gateway = Uid::new(&new.spec.gateway_uid);
+            let fresh = fresh_changes(old, new);
+            self.news
+                .extend(fresh.map(|words| (gateway.clone(), words)));
+        }
         let uplinks = |r: Option<&GatewayInstance>| {
             r.and_then(|r| r.status.as_ref().map(|s| s.uplinks.clone()))
         };
@@ -148,4 +154,20 @@ impl World {
             self.mark(Subject::Site(site));
         }
     }
+}
+
+/// What a report tells of neighbours that the one before did not. Of a report that is seen
+/// for the first time nobody knows what was told before.
+fn fresh_changes<'a>(
+    old: &'a GatewayInstance,
+    new: &'a GatewayInstance,
+) -> impl Iterator<Item = String> + 'a {
+    let told = |report: &'a GatewayInstance| report.status.iter().flat_map(|s| &s.neighbours);
+    told(new)
+        .filter(move |change| {
+            let known = told(old)
+                .find(|old| old.interface == change.interface && old.address == change.address);
+            known.map(|known| known.changes) != Some(change.changes)
+        })
+        .map(|change| change.message.clone())
 }

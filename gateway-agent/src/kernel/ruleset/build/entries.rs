@@ -1,10 +1,12 @@
 //! What there is per entry: an element or some in the maps that translate.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use nfnetlink::nftables::{Element, Field, Value};
 use sluice_core::entry::{Body, Entry};
 
+use super::pool::Member;
 use super::{Work, family};
 use crate::kernel::ruleset::{FROM_INSIDE, Origin};
 use crate::kernel::settings::unfit;
@@ -13,7 +15,7 @@ use crate::kernel::settings::unfit;
 type Rejection = String;
 
 impl Work<'_> {
-    pub(super) fn entries(&mut self, entries: &[Entry]) {
+    pub(super) fn entries(&mut self, entries: &[&Entry]) {
         // Addresses first: rules need them. Then FIPs, which take the whole address.
         let order: [fn(&Body) -> bool; 3] = [
             |body| matches!(body, Body::Addr { .. }),
@@ -42,7 +44,11 @@ impl Work<'_> {
                 source,
             } => self.fip(*address, *inside, *source, origin),
             Body::Dnat { .. } => self.forward(body, origin),
-            Body::Snat { source, address } => {
+            Body::Snat {
+                source,
+                address,
+                per_source,
+            } => {
                 let uplink = self.uplink_of(*address)?;
                 if source.prefix_len() == 0 {
                     return Err(format!(
@@ -50,9 +56,16 @@ impl Work<'_> {
                     ));
                 }
                 let pool = self.pools.entry(*source).or_default();
-                pool.push((*address, uplink, origin));
+                pool.push(Member {
+                    address: *address,
+                    uplink,
+                    limit: per_source.map_or(0, NonZeroU16::get),
+                    origin,
+                });
                 Ok(())
             }
+            // Theirs are made when all addresses are known: [`Work::limits`].
+            Body::Shape { .. } => Ok(()),
         }
     }
 
@@ -85,6 +98,7 @@ impl Work<'_> {
     pub(super) fn uplink_of(&self, address: IpAddr) -> Result<u8, Rejection> {
         self.addresses
             .get(&address)
+            .or_else(|| self.around.get(&address))
             .and_then(|index| self.settings.uplinks.get(*index))
             .map(|uplink| uplink.number)
             .ok_or_else(|| format!("address {address} is not on this gateway"))
@@ -124,7 +138,7 @@ impl Work<'_> {
     }
 }
 
-fn taken(what: &str, by: Option<Origin>) -> Rejection {
+pub(super) fn taken(what: &str, by: Option<Origin>) -> Rejection {
     match by {
         Some(by) => format!("{what} is taken by entry {by}"),
         None => format!("{what} is taken"),

@@ -9,16 +9,25 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use nfnetlink::nftables::{Element, Field, Value};
+use sluice_core::spread::split_mix;
 
 use super::{POOL_SLOTS, Work, family, source_names};
-use crate::kernel::ruleset::{FROM_INSIDE, Origin};
+use crate::kernel::ruleset::{FROM_INSIDE, Origin, quota};
 
 /// Prefixes whose sources share several EIPs that a gateway takes: each has [`POOL_SLOTS`]
 /// elements in two maps.
 const SHARED_MAX: usize = 512;
 
-/// An EIP that serves a prefix: its address, the number of its uplink, and its entry.
-pub type Member = (IpAddr, u8, Origin);
+/// An EIP that serves a prefix.
+#[derive(Clone, Copy)]
+pub struct Member {
+    pub address: IpAddr,
+    /// The number of its uplink.
+    pub uplink: u8,
+    /// How many connections one source may hold; 0: any number.
+    pub limit: u16,
+    pub origin: Origin,
+}
 
 impl Work<'_> {
     /// Makes the elements for all prefixes.
@@ -32,9 +41,9 @@ impl Work<'_> {
             }
             shared += 1;
             if shared > SHARED_MAX {
-                for (.., origin) in pool {
+                for member in pool {
                     self.rejected.insert(
-                        origin,
+                        member.origin,
                         format!(
                             "source {source} shares several EIPs, and a gateway takes \
                              {SHARED_MAX} such prefixes: name fewer, or one EIP"
@@ -43,7 +52,7 @@ impl Work<'_> {
                 }
                 continue;
             }
-            let addresses: Vec<IpAddr> = pool.iter().map(|(address, ..)| *address).collect();
+            let addresses: Vec<IpAddr> = pool.iter().map(|member| member.address).collect();
             let slots = known.entry(addresses).or_insert_with_key(|all| slots(all));
             for (slot, owner) in (0..).zip(slots) {
                 if let Some(member) = pool.get(*owner) {
@@ -53,7 +62,8 @@ impl Work<'_> {
         }
     }
 
-    fn source(&mut self, source: IpNet, slot: Option<u32>, (address, uplink, origin): Member) {
+    fn source(&mut self, source: IpNet, slot: Option<u32>, member: Member) {
+        let (address, origin) = (member.address, member.origin);
         let ip = family(source.addr());
         let (snat, mark) = source_names(ip, source.prefix_len(), slot.is_some());
         let base: Value = source.addr().into();
@@ -64,13 +74,17 @@ impl Work<'_> {
             ),
             None => (vec![ip.field()], base),
         };
-        let value = Value::u32(FROM_INSIDE | u32::from(uplink));
+        let value = FROM_INSIDE | u32::from(member.uplink) | quota::mark(member.limit);
+        if member.limit > 0 {
+            let limits = self.limits.entry(snat.clone()).or_default();
+            limits.insert(member.limit);
+        }
         self.inet
             .map(snat, &fields, &[ip.field()])
             .replace(Element::map(key.clone(), address), Some(origin));
         self.inet
             .map(mark, &fields, &[Field::MARK])
-            .replace(Element::map(key, value), Some(origin));
+            .replace(Element::map(key, Value::u32(value)), Some(origin));
     }
 }
 
@@ -97,15 +111,7 @@ fn weight(address: IpAddr, slot: u32) -> u64 {
             ((bits >> 64) as u64, bits as u64)
         }
     };
-    mix(mix(mix(high) ^ low) ^ u64::from(slot))
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    split_mix(split_mix(split_mix(high) ^ low) ^ u64::from(slot))
 }
 
 #[cfg(test)]
