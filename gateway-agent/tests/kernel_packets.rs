@@ -91,11 +91,11 @@ fn packets_pass_whatever_the_filter_of_reverse_paths_and_the_main_table_were() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Does each damage of a family's checks in turn; each check must fail where it says so.
 /// How often a damage may show nothing, and how much longer each time it is left alone.
 const TRIES: u32 = 3;
 const REST: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Does each damage of a family's checks in turn; each check must fail where it says so.
 fn damaged(family: Family) {
     let mut wrong = Vec::new();
     let mut seen = 0;

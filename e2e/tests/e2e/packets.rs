@@ -12,6 +12,8 @@ use crate::failure::{Outcome, demand};
 use crate::runner::Scenario;
 use crate::stage::Stage;
 
+#[path = "../../../gateway-agent/tests/rig/link.rs"]
+mod link;
 mod objects;
 mod segments;
 mod under_test;

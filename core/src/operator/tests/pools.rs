@@ -18,15 +18,19 @@ fn claims(stage: &Stage) -> Vec<&AddressClaim> {
         .collect()
 }
 
-fn slow_pool(stage: &mut Stage) {
+fn change(stage: &mut Stage, by: impl Fn(&mut EIPPoolSpec)) {
     stage
         .server
         .change(&(Kind::EIPPool, None, key("", "external")), true, |o| {
             if let Object::EIPPool(pool) = o {
-                pool.spec.cooldown = "600s".into();
+                by(&mut pool.spec);
             }
         });
     stage.settle();
+}
+
+fn slow_pool(stage: &mut Stage) {
+    change(stage, |spec| spec.cooldown = "600s".into());
 }
 
 fn accepted(stage: &Stage, name: &str) -> (String, String) {
@@ -160,17 +164,6 @@ fn an_eip_whose_second_address_another_was_faster_to_take_gives_the_first_back()
 }
 
 /// Changes the pool's spec.
-fn change(stage: &mut Stage, by: impl Fn(&mut EIPPoolSpec)) {
-    stage
-        .server
-        .change(&(Kind::EIPPool, None, key("", "external")), true, |o| {
-            if let Object::EIPPool(pool) = o {
-                by(&mut pool.spec);
-            }
-        });
-    stage.settle();
-}
-
 #[test]
 fn a_pool_that_allows_a_namespace_no_more_is_obeyed_at_once() {
     let mut stage = Stage::new();

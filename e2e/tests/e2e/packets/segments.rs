@@ -2,24 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 
 use packet_checks::hosts::{Hosts, Link};
 use packet_checks::plan::Segment;
 use sluice_e2e::{Host, Lab, netns};
-use sluice_gateway_agent::kernel::packet::{ETH_P_ALL, PacketSocket};
 
 use super::SEGMENTS;
+use super::link::Interface;
 use crate::address::TENANT_NAMESPACE;
 use crate::failure::{Outcome, demand};
 use crate::stage::{Stage, path_text};
 
 /// The lab's own hosts by their ports, which have the addresses of ours.
 const PORTS: [&str; 4] = ["router", "client", "router-two", "client-two"];
-/// Room for what arrives while nobody looks.
-const RECEIVE_BYTES: usize = 4 << 20;
-/// The longest frame.
-const FRAME_BYTES: usize = 65_536;
 
 /// The lab's segments with hosts of ours; when dropped, with the lab's own again.
 pub struct Segments {
@@ -119,36 +114,4 @@ fn ip(lab: &Lab, arguments: &[&str]) -> Outcome {
         let said = String::from_utf8_lossy(&output.stderr);
         format!("ip {}: {}", arguments.join(" "), said.trim())
     })
-}
-
-/// All frames of one interface.
-struct Interface {
-    index: u32,
-    socket: PacketSocket,
-}
-
-impl Interface {
-    /// Opens an interface of the calling thread's network namespace.
-    fn open(name: &str) -> io::Result<Self> {
-        let any = rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::DGRAM,
-            None,
-        )?;
-        let index = rustix::net::netdevice::name_to_index(any, name)?;
-        let socket = PacketSocket::listener(index, ETH_P_ALL)?;
-        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BYTES)?;
-        Ok(Self { index, socket })
-    }
-}
-
-impl Link for Interface {
-    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.socket.send(self.index, frame)
-    }
-
-    fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut buffer = vec![0; FRAME_BYTES];
-        Ok(self.socket.receive(&mut buffer)?.map(<[u8]>::to_vec))
-    }
 }
