@@ -21,8 +21,8 @@
 //! in it; once another holder is seen, the addresses are withdrawn before
 //! anything else is done.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sluice_crds::internal::GatewayInstanceStatus;
 
@@ -50,6 +50,7 @@ pub use event::{
 pub use leave::GRACE_SECS;
 
 use backoff::Wake;
+use event::Addresses;
 use leave::Phase;
 use plane::Plane;
 use pursuit::Pursuit;
@@ -60,7 +61,21 @@ use tenure::Tenure;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Good {
     revision: Revision,
-    snapshot: std::sync::Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
+    /// All addresses that a holder of it answers for.
+    addresses: Arc<Addresses>,
+}
+
+impl Good {
+    fn new(revision: Revision, snapshot: Snapshot) -> Self {
+        let eips = snapshot.entries().filter_map(|entry| entry.body.held());
+        let addresses = Arc::new(eips.chain(next_hops(&snapshot)).collect());
+        Self {
+            revision,
+            snapshot: Arc::new(snapshot),
+            addresses,
+        }
+    }
 }
 
 /// The agent's decisions for one instance.
@@ -171,13 +186,7 @@ impl Agent {
     }
 }
 
-/// All addresses that a holder of this config answers for.
-fn addresses(snapshot: &Snapshot) -> BTreeSet<IpAddr> {
-    let eips = snapshot.entries().filter_map(|entry| entry.body.held());
-    eips.chain(next_hops(snapshot)).collect()
-}
-
-/// The LAN addresses among them.
+/// The LAN addresses that a holder of this config answers for.
 fn next_hops(snapshot: &Snapshot) -> impl Iterator<Item = IpAddr> + '_ {
     let lan = snapshot.settings.lan.addresses.iter();
     lan.filter_map(|text| text.split('/').next()?.parse().ok())

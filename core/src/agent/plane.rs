@@ -6,7 +6,7 @@ use sluice_crds::internal::{Applied, Problem, RejectedEntry, Shortage, UnusableA
 
 use super::backoff::{Backoff, after};
 use super::event::{Addresses, Found, Inspection, Notice};
-use super::{Good, Millis, addresses, next_hops};
+use super::{Good, Millis, next_hops};
 use crate::identity::Term;
 
 mod answers;
@@ -269,7 +269,7 @@ impl Plane {
     /// owner; on all of them, or on the LAN's next hop, it is a predecessor.
     fn is_free(&self) -> bool {
         let Some(done) = &self.done else { return false };
-        let all = addresses(&done.config.snapshot);
+        let all = &done.config.addresses;
         let taken = |address| self.conflicts.contains_key(&address);
         self.conflicts.is_empty()
             || !(all.iter().copied().all(taken) || next_hops(&done.config.snapshot).any(taken))
@@ -344,7 +344,9 @@ impl Plane {
         let (Some(done), Some(unacked)) = (&self.done, self.unacked.take_if(|u| ready(u))) else {
             return;
         };
-        let Good { revision, snapshot } = &done.config;
+        let Good {
+            revision, snapshot, ..
+        } = &done.config;
         self.found = None;
         self.acked = Some(Acked {
             applied: Applied {

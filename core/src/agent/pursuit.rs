@@ -206,10 +206,7 @@ impl Pursuit {
                 self.floor = Some((goal.revision.clone(), snapshot.digest.to_string()));
                 let names: BTreeSet<&String> = snapshot.names.iter().collect();
                 self.cache.retain(|name, _| names.contains(name));
-                self.good = Some(Good {
-                    revision: goal.revision.clone(),
-                    snapshot: Arc::new(snapshot),
-                });
+                self.good = Some(Good::new(goal.revision.clone(), snapshot));
                 self.goal = None;
                 self.refused = None;
                 self.retry.reset();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sluice_crds::internal::RejectedEntry;
 
@@ -108,7 +109,7 @@ impl Plane {
         }
         let before = match (&self.done, self.answering) {
             (Some(done), Answering::Yes) => done.answered(),
-            _ => Addresses::new(),
+            _ => Arc::default(),
         };
         let answered = goal.answered();
         self.said.retain(|address| answered.contains(address));
@@ -229,7 +230,13 @@ impl Plane {
                 }
                 if self.announcing.is_some() && self.announced != self.announcing {
                     let due = self.rounds.entry(after(now, 1_000)).or_default();
-                    due.extend(self.done.as_ref().map(Goal::answered).unwrap_or_default());
+                    due.extend(
+                        self.done
+                            .as_ref()
+                            .map(Goal::answered)
+                            .unwrap_or_default()
+                            .iter(),
+                    );
                 }
                 "AnnounceFailed"
             }

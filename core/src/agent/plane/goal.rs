@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sluice_crds::internal::RejectedEntry;
 
+use crate::agent::Good;
 use crate::agent::event::Addresses;
-use crate::agent::{Good, addresses};
 use crate::config::Snapshot;
 use crate::entry::Entry;
 
@@ -22,13 +22,16 @@ pub(super) struct Goal {
 
 impl Goal {
     /// The addresses that are answered for once the goal is reached.
-    pub(super) fn answered(&self) -> Addresses {
+    pub(super) fn answered(&self) -> Arc<Addresses> {
         if !self.holding {
-            return Addresses::new();
+            return Arc::default();
         }
-        let mut all = addresses(&self.config.snapshot);
-        all.retain(|address| !self.withheld.contains_key(address));
-        all
+        let all = &self.config.addresses;
+        if self.withheld.is_empty() {
+            return Arc::clone(all);
+        }
+        let is_free = |address: &&IpAddr| !self.withheld.contains_key(*address);
+        Arc::new(all.iter().filter(is_free).copied().collect())
     }
 
     /// What the kernel is given: without the entries of withheld addresses.

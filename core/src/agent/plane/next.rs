@@ -8,7 +8,7 @@ use super::{Answering, Busy, Goal, Plane};
 use crate::agent::backoff::after;
 use crate::agent::event::Addresses;
 use crate::agent::tenure::Holder;
-use crate::agent::{Agent, KernelOp, Millis, addresses};
+use crate::agent::{Agent, KernelOp, Millis};
 
 impl Agent {
     /// What the kernel should hold now, if a config is known.
@@ -22,11 +22,10 @@ impl Agent {
         };
         let mut withheld = BTreeMap::new();
         if holding && !self.plane.conflicts.is_empty() {
-            let known = addresses(&config.snapshot);
             let conflicts = self.plane.conflicts.iter();
             withheld.extend(
                 conflicts
-                    .filter(|(address, _)| known.contains(address))
+                    .filter(|(address, _)| config.addresses.contains(address))
                     .map(|(address, who)| (*address, who.clone())),
             );
         }
@@ -144,14 +143,14 @@ impl Agent {
         }
         let probe = match (self.tenure.holder(&self.me), plane.answering) {
             (Holder::Nobody, Answering::No) if !plane.is_probe_fresh(now) || !plane.is_free() => {
-                addresses(&done.config.snapshot)
+                Addresses::clone(&done.config.addresses)
             }
             (Holder::Me, Answering::Yes) => plane.conflicts.keys().copied().collect(),
             _ => Addresses::new(),
         };
         if probe.is_empty() || !self.wake.reached(now, plane.probe_retry.due()) {
             // Nothing to ask for: nobody can be in the way.
-            if addresses(&done.config.snapshot).is_empty() {
+            if done.config.addresses.is_empty() {
                 plane.probed_at = Some(now);
             }
             return None;

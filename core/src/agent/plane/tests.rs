@@ -1,7 +1,5 @@
 //! What is kept stays bounded, however long it goes on.
 
-use std::sync::Arc;
-
 use super::super::tests::sim::config;
 use super::*;
 use crate::config::{self, Snapshot};
@@ -12,13 +10,13 @@ fn goal(generation: i64, eips: std::ops::Range<u8>) -> Goal {
     let slices = config.slices.iter().cloned().collect();
     let snapshot: Snapshot = config::receive(&config.header, &slices).unwrap();
     Goal {
-        config: Good {
-            revision: Revision {
+        config: Good::new(
+            Revision {
                 uid: Uid::new("header"),
                 generation,
             },
-            snapshot: Arc::new(snapshot),
-        },
+            snapshot,
+        ),
         holding: true,
         withheld: BTreeMap::new(),
     }
@@ -48,8 +46,8 @@ fn what_was_said_of_removed_addresses_is_forgotten() {
         let goal = goal(generation, first..first + 3);
         let answered = goal.answered();
         plane.applied(Millis(0), goal, Vec::new(), false);
-        plane.said.extend(&answered);
-        assert_eq!(plane.said, answered);
+        plane.said.extend(answered.iter());
+        assert_eq!(plane.said, *answered);
     }
 }
 
