@@ -10,7 +10,7 @@ LAB := target/release/sluice-lab
 RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
-        test-kernel test-e2e e2e-run fuzz lint gen bench clean
+        test-kernel test-e2e e2e-run chaos fuzz lint gen bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-e2e: setup ## Run the scenarios on the lab
 # The scenarios themselves; scripts/test.sh counts them. E2E_ARGS: filter, --full, --lab NAME.
 e2e-run:
 	@cargo test --quiet $(RELEASE) --test e2e -- $(E2E_ARGS)
+
+# SEED is that of the first round; one that failed is replayed by its own.
+chaos: setup ## Break everything at random on the lab (MINUTES, 60 by default; SEED)
+	@cargo test --quiet $(RELEASE) --test e2e -- --chaos $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 	@FUZZ_SECS=$(or $(SECS),60) cargo test --quiet -p sluice-fuzz -p sluice-crds -p sluice-core \

@@ -152,16 +152,18 @@ impl Stage {
 
     /// Name and node of the usual gateway's newest pod that is not going away.
     pub fn gateway_pod(&self) -> Outcome<(String, String)> {
-        let mut pods = self.list(
-            "Pod",
-            GATEWAY.0,
-            &format!("sluice.dev/gateway={}", GATEWAY.1),
-        )?;
+        self.newest_pod(GATEWAY.1)
+    }
+
+    /// Name and node of a gateway's newest pod that is not going away.
+    pub fn newest_pod(&self, gateway: &str) -> Outcome<(String, String)> {
+        let label = format!("sluice.dev/gateway={gateway}");
+        let mut pods = self.list("Pod", GATEWAY.0, &label)?;
         pods.retain(|pod| pod.pointer("/metadata/deletionTimestamp").is_none());
         pods.sort_by_key(|pod| text(pod, "/metadata/creationTimestamp"));
         let pod = pods
             .last()
-            .ok_or_else(|| Failure::Wrong("the gateway has no pod".into()))?;
+            .ok_or_else(|| Failure::Wrong(format!("gateway {gateway} has no pod")))?;
         Ok((text(pod, "/metadata/name"), text(pod, "/spec/nodeName")))
     }
 

@@ -7,12 +7,14 @@
 //! the whole record is checked against the rules of `sluice_e2e::evidence`.
 
 mod address;
+mod answers;
 mod bandwidth;
 mod chaos;
 mod cleanup;
 mod dnat;
 mod evidence;
 mod failure;
+mod faults;
 mod foreign;
 mod gateway;
 mod inside;
@@ -67,6 +69,10 @@ pub struct Arguments {
     /// Runs the scenarios this many times.
     #[arg(long, default_value_t = 1, value_name = "N")]
     repeat: u32,
+    /// Runs rounds of chaos for so long instead of the scenarios; `--seed` is that of
+    /// the first round.
+    #[arg(long, value_name = "MINUTES")]
+    chaos: Option<u64>,
 }
 
 fn main() -> ExitCode {

@@ -2,17 +2,14 @@
 
 #![allow(clippy::indexing_slicing, reason = "lists of two: families, uplinks")]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sluice_e2e::Host;
 use sluice_e2e::evidence::What;
-use sluice_e2e::{Host, LabError};
 
 use crate::address::{OUTSIDE, TENANTS};
-use crate::failure::{Failure, Outcome, demand, wrong};
+use crate::answers::Answers;
+use crate::failure::{Outcome, demand, wrong};
 use crate::gateway::{GATEWAY, NS, eip, fip, gateway};
 use crate::runner::Scenario;
 use crate::stage::{Stage, text};
@@ -109,97 +106,10 @@ impl Drop for Way<'_> {
     }
 }
 
-/// Every answer to ARP and neighbour solicitations that the client hears, while
-/// it forgets its neighbours five times a second and so asks all the time.
-struct Answers {
-    asking: Child,
-    listening: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Answers {
-    fn listen(stage: &Stage, addresses: &[String; 2]) -> Outcome<Self> {
-        let [four, six] = addresses;
-        let script = format!(
-            // What is being asked for is left alone: packets wait for it.
-            "while sleep 0.2; do ip neigh flush to {four} dev eth0 nud reachable; ip -6 neigh flush to {six} dev eth0 nud reachable; done"
-        );
-        let asking = spawn(stage, Command::new("sh").args(["-c", &script]), false)?;
-        let mut tcpdump = Command::new("tcpdump");
-        tcpdump.args(["-Z", "root", "-i", "eth0", "-n", "-e", "-l", "-U", "-tt"]);
-        tcpdump.arg("arp[6:2] = 2 or (icmp6 and ip6[40] = 136)");
-        let mut listening = spawn(stage, &mut tcpdump, true)?;
-        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-        if let Some(out) = listening.stdout.take() {
-            let lines = lines.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(out).lines().map_while(Result::ok) {
-                    lines
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(line);
-                }
-            });
-        }
-        let answers = Self {
-            asking,
-            listening,
-            lines,
-        };
-        for address in addresses {
-            stage.wait(&format!("an answer for {address}"), 5.0, || {
-                !answers.places(address).is_empty()
-            })?;
-        }
-        Ok(answers)
-    }
-
-    /// The MACs that answered for an address one after another, each once as long
-    /// as no other came in between, and how often each did.
-    fn places(&self, address: &str) -> Vec<(String, u32)> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut places: Vec<(String, u32)> = Vec::new();
-        let (reply, advert) = (
-            format!("Reply {address} is-at"),
-            format!("tgt is {address},"),
-        );
-        for line in lines
-            .iter()
-            .filter(|l| l.contains(&reply) || l.contains(&advert))
-        {
-            let mac = line.split(' ').nth(1).unwrap_or_default();
-            match places.last_mut() {
-                Some((last, count)) if last == mac => *count += 1,
-                _ => places.push((mac.to_owned(), 1)),
-            }
-        }
-        places
-    }
-}
-
-fn spawn(stage: &Stage, command: &mut Command, heard: bool) -> Outcome<Child> {
-    let out = if heard { Stdio::piped() } else { Stdio::null() };
-    command
-        .stdin(Stdio::null())
-        .stdout(out)
-        .stderr(Stdio::null());
-    let client = outside("client");
-    let child = stage.lab.within(&client, || {
-        command.spawn().map_err(|source| LabError::Io {
-            action: format!("start {command:?}"),
-            source,
-        })
-    })?;
-    Ok(child)
-}
-
-impl Drop for Answers {
-    fn drop(&mut self) {
-        for child in [&mut self.asking, &mut self.listening] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+fn listen(stage: &Stage, addresses: &[String; 2]) -> Outcome<Answers> {
+    let answers = Answers::listen(stage, &addresses.each_ref().map(String::as_str))?;
+    answers.wait(stage, addresses)?;
+    Ok(answers)
 }
 
 /// Demands that first one MAC answered for each address, then another, never both.
@@ -219,7 +129,7 @@ fn one_after_the_other(stage: &Stage, answers: &Answers, addresses: &[String; 2]
 fn moved(stage: &mut Stage) -> Outcome {
     let addresses = two_gateways(stage)?;
     let before = holder_of(&stage.live("EIP", NS, "web").unwrap_or_default());
-    let answers = Answers::listen(stage, &addresses)?;
+    let answers = listen(stage, &addresses)?;
     stage.pause(1.0);
     move_to(stage, SECOND.0)?;
     let way = Way::by_second(stage)?;
@@ -238,7 +148,7 @@ fn moved(stage: &mut Stage) -> Outcome {
     // And back again.
     drop(answers);
     let now = holder_of(&stage.live("EIP", NS, "web").unwrap_or_default());
-    let answers = Answers::listen(stage, &addresses)?;
+    let answers = listen(stage, &addresses)?;
     move_to(stage, GATEWAY.1)?;
     drop(way);
     ready_at_another(stage, &now, 20.0)?;
@@ -277,7 +187,7 @@ fn stopped(stage: &mut Stage) -> Outcome {
     let addresses = two_gateways(stage)?;
     let before = holder_of(&stage.live("EIP", NS, "web").unwrap_or_default());
     let old = stage.gateway_host()?;
-    let answers = Answers::listen(stage, &addresses)?;
+    let answers = listen(stage, &addresses)?;
     stage.lab.signal(&old, Signal::STOP)?;
     stage.note(format!("{old} is stopped"));
     let waited = (|| -> Outcome<Way<'_>> {
@@ -340,13 +250,8 @@ fn nothing_has_moved(stage: &Stage, answers: &Answers, addresses: &[String; 2]) 
 }
 
 fn second_host(stage: &Stage) -> Outcome<Host> {
-    let label = format!("sluice.dev/gateway={}", SECOND.0);
-    let pods = stage.list("Pod", GATEWAY.0, &label)?;
-    let pod = pods
-        .first()
-        .ok_or_else(|| Failure::Wrong("the second gateway has no pod".into()))?;
     Ok(Host::Pod {
         namespace: GATEWAY.0.into(),
-        name: text(pod, "/metadata/name"),
+        name: stage.newest_pod(SECOND.0)?.0,
     })
 }

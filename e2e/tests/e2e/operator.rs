@@ -46,7 +46,8 @@ impl Stage {
         led
     }
 
-    fn operator_lease(&self) -> String {
+    /// Who leads among the operators, and when that was renewed.
+    pub fn operator_lease(&self) -> String {
         let leases = self.history.live_of("Lease");
         let own = leases
             .iter()

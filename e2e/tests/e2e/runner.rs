@@ -11,8 +11,8 @@ use crate::failure::{Failure, Outcome};
 use crate::stage::Stage;
 use crate::{Arguments, cleanup, evidence, restore};
 use crate::{
-    bandwidth, chaos, dnat, foreign, inside, killed, leaks, lessons, lifecycle, moves, packets,
-    permits, pods, ports, proof, quickstart, race, refused, scale, uplinks,
+    bandwidth, chaos, dnat, faults, foreign, inside, killed, leaks, lessons, lifecycle, moves,
+    packets, permits, pods, ports, proof, quickstart, race, refused, scale, uplinks,
 };
 
 /// One scenario; its name states the rule that it shows.
@@ -48,6 +48,7 @@ const GROUPS: &[&[Scenario]] = &[
     lessons::SCENARIOS,
     leaks::SCENARIOS,
     packets::SCENARIOS,
+    faults::SCENARIOS,
     chaos::SCENARIOS,
     killed::SCENARIOS,
     scale::SCENARIOS,
@@ -80,6 +81,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
+    if let Some(minutes) = arguments.chaos {
+        return chaotic(arguments, minutes).unwrap_or_else(|failure| {
+            eprintln!("e2e: {failure}");
+            ExitCode::FAILURE
+        });
+    }
     match run_all(arguments, &all) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -91,14 +98,32 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Runs the scenarios; whether none failed.
-fn run_all(arguments: &Arguments, all: &[&Scenario]) -> Outcome<bool> {
-    let seed = arguments.seed.unwrap_or_else(|| {
+/// Runs rounds of chaos.
+fn chaotic(arguments: &Arguments, minutes: u64) -> Outcome<ExitCode> {
+    let seed = seed(arguments);
+    println!("e2e: {minutes} minutes of chaos, --seed {seed}");
+    let mut stage = Stage::new(lab(arguments)?, seed, arguments.full)?;
+    stage.chaos = true;
+    catch_interrupt(&stage);
+    let code = chaos::run(&mut stage, seed, minutes);
+    if arguments.keep {
+        stage.keep();
+    }
+    Ok(code)
+}
+
+fn seed(arguments: &Arguments) -> u64 {
+    arguments.seed.unwrap_or_else(|| {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         u64::from(now.subsec_nanos()) ^ now.as_secs()
-    });
+    })
+}
+
+/// Runs the scenarios; whether none failed.
+fn run_all(arguments: &Arguments, all: &[&Scenario]) -> Outcome<bool> {
+    let seed = seed(arguments);
     println!("e2e: {} scenarios, --seed {seed}", all.len());
     let lab = lab(arguments)?;
     let mut stage = Stage::new(lab, seed, arguments.full)?;
@@ -177,7 +202,7 @@ fn catch_interrupt(stage: &Stage) {
 }
 
 /// One scenario from its first record to the judgement on its last.
-fn one(stage: &mut Stage, scenario: &Scenario) -> Outcome {
+pub fn one(stage: &mut Stage, scenario: &Scenario) -> Outcome {
     stage.begin(scenario.name, Duration::from_secs(scenario.secs))?;
     let ran = (scenario.run)(stage);
     stage.probe_settle();

@@ -40,6 +40,8 @@ pub struct Stage {
     pub demands: Demands,
     /// Whether long forms are wanted.
     pub full: bool,
+    /// Whether rounds of chaos are what is run.
+    pub chaos: bool,
     runtime: Runtime,
     watchers: Vec<JoinHandle<()>>,
     servers: Vec<Child>,
@@ -80,6 +82,7 @@ impl Stage {
             logged: BTreeMap::new(),
             demands: Demands::default(),
             full,
+            chaos: false,
             runtime,
             watchers,
             servers: Vec::new(),
@@ -150,6 +153,21 @@ impl Stage {
             String::new()
         } else {
             format!("  [{}]", self.told.join("; "))
+        }
+    }
+
+    /// Random numbers begin anew.
+    pub fn seed(&mut self, seed: u64) {
+        self.random = seed;
+    }
+
+    /// Moves the scenario's evidence to where no later one overwrites it.
+    pub fn keep_evidence(&self, name: &str) -> PathBuf {
+        let kept = self.dir().with_file_name(name);
+        let _ = fs::remove_dir_all(&kept);
+        match fs::rename(self.dir(), &kept) {
+            Ok(()) => kept,
+            Err(_) => self.dir(),
         }
     }
 
