@@ -23,6 +23,9 @@ macro_rules! reasons {
         }
 
         impl Reason {
+            /// All reasons.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
             /// The reason as it stands in a condition.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -43,7 +46,6 @@ reasons! {
     EIPNotAccepted,
     GatewayMismatch,
     GatewayNotFound,
-    GatewayTerminating,
     PoolNotFound,
     PoolTerminating,
     PoolNotOnGateway,
@@ -55,7 +57,6 @@ reasons! {
     Overlap,
     FamilyMismatch,
     TargetNotAllowed,
-    UnsupportedByDataplane,
     AttachmentNotFound,
     DeletionBlocked,
     // Programmed
@@ -101,5 +102,38 @@ reasons! {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Reason;
+
+    /// What only agents say: their reports' words stand in Ready as they are.
+    const OF_AGENTS: &str = "RouteMissing ProxyMissing AddressMissing SettingInvalid ApplyFailed \
+        RepairFailed InspectFailed FlushFailed AnnounceFailed ProbeFailed ClearFailed FlowLogSilent";
+
+    #[test]
+    fn every_reason_is_explained_and_none_that_is_not_there() {
+        let text = include_str!("../../docs/conditions.md");
+        let cells = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+        let mut told: BTreeSet<&str> = cells.flat_map(|cell| cell.split(['`', ',', ' '])).collect();
+        // Those of pools stand in a sentence.
+        let of_pools = ["AddressesLeft", "Exhausted"];
+        told.extend(
+            of_pools
+                .iter()
+                .filter(|name| text.contains(&format!("`{name}`"))),
+        );
+        told.remove("");
+        let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+        let known: BTreeSet<&str> = reasons
+            .chain(OF_AGENTS.split(' ').filter(|n| !n.is_empty()))
+            .collect();
+        assert_eq!(told, known);
     }
 }
