@@ -22,6 +22,9 @@ pub const LABEL_GATEWAY_UID: &str = "sluice.dev/gateway-uid";
 pub const LABEL_GATEWAY: &str = "sluice.dev/gateway";
 /// Annotation on a NATGateway: the instance that a person declares dead.
 pub const ANNOTATION_DECLARE_DEAD: &str = "sluice.dev/declare-dead";
+/// Annotation on an object: why somebody who has the verb `break-glass` on it does
+/// what an admission policy refuses.
+pub const ANNOTATION_BREAK_GLASS: &str = "sluice.dev/break-glass";
 /// Annotation on a Node: overrides the own addresses of uplinks there:
 /// `ADDRESS[,UPLINK=ADDRESS...]`, at most one per family and uplink; without a
 /// name the first uplink.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use sluice_crds::condition::{ACCEPTED, EXHAUSTED, READY, Reason};
+use sluice_crds::internal::{ClaimOwnerKind, ClaimPhase};
 use sluice_crds::user::{
     EIPPoolStatus, EIPStatus, FamilyUsage, GatewayHolder, IpFamily, NATGatewayStatus, RuleStatus,
 };
@@ -16,6 +17,8 @@ use std::net::IpAddr;
 
 /// A holder that acknowledges later than this is behind.
 const LAG_MS: u64 = 5_000;
+/// How many users the status of a gateway or a pool names.
+const NAMED: usize = 5;
 
 /// A status of any user kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -178,6 +181,13 @@ impl Operator {
             replicas: count(self.world.pods_by_gateway.count(&uid)),
             ready_replicas: count(acked),
             eips: count(self.world.eips_by_gateway.count(key)),
+            used_by: self
+                .world
+                .eips_by_gateway
+                .of(key)
+                .take(NAMED)
+                .map(name_of)
+                .collect(),
             conditions: merge(&old.conditions, &judged, gateway.generation(), wall),
         };
         Some(Draft {
@@ -222,6 +232,7 @@ impl Operator {
         // All that are in use, and those that leave less of the present ranges.
         let mut used = [0i64; 2];
         let mut taken = [0i64; 2];
+        let mut used_by: Vec<String> = Vec::new();
         for name in self.world.claims_by_pool.of(&key.name) {
             let claim = self.world.claims.get(&cluster_key(name))?;
             let Ok(address) = claim.spec.address.parse::<IpAddr>() else {
@@ -232,6 +243,19 @@ impl Operator {
             if let (Some(used), Some(taken)) = (used.get_mut(place), taken.get_mut(place)) {
                 *used += 1;
                 *taken += within;
+            }
+            let owner = &claim.spec.owner;
+            if used_by.len() < NAMED
+                && claim.spec.phase == ClaimPhase::Bound
+                && owner.kind == ClaimOwnerKind::EIP
+            {
+                let name = name_of(&Key {
+                    namespace: owner.namespace.clone(),
+                    name: owner.name.clone(),
+                });
+                if !used_by.contains(&name) {
+                    used_by.push(name);
+                }
             }
         }
         let usage = |family: IpFamily, used: i64| {
@@ -293,6 +317,7 @@ impl Operator {
             observed_generation: Some(pool.generation()),
             ipv4,
             ipv6,
+            used_by,
             conditions: merge(&old.conditions, &judged, pool.generation(), wall),
         };
         Some(Draft {
@@ -306,6 +331,10 @@ impl Operator {
             old: Typed::Pool(old),
         })
     }
+}
+
+fn name_of(key: &Key) -> String {
+    format!("{}/{}", key.namespace, key.name)
 }
 
 /// The conditions as they shall stand: `lastTransitionTime` moves with the

@@ -393,6 +393,11 @@ pub struct NATGatewayStatus {
     /// EIPs that the gateway serves.
     #[serde(default, rename = "eips")]
     pub eips: i32,
+    /// The first of them by name, up to 5, as `namespace/name`: those that stand in
+    /// the way of a deletion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), inner(length(max = 317)))]
+    pub used_by: Vec<String>,
     /// `Accepted`, `Programmed`, `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

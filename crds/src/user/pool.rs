@@ -113,6 +113,11 @@ pub struct EIPPoolStatus {
     /// IPv6 addresses: how many there are and how many are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<FamilyUsage>,
+    /// EIPs that have an address of it, up to 5 of them, as `namespace/name`:
+    /// those that stand in the way of a deletion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), inner(length(max = 317)))]
+    pub used_by: Vec<String>,
     /// `Accepted`, `Ready`, `Exhausted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -103,6 +103,18 @@ impl ControlPlane {
         self.spawn("kube-apiserver", &args);
     }
 
+    /// Starts these controllers, by their names, and no others.
+    pub fn start_controllers(&mut self, names: &[&str]) {
+        let kubeconfig = self.kubeconfig("admin");
+        let args = [
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--controllers={}", names.join(",")),
+            "--leader-elect=false".into(),
+            "--secure-port=0".into(),
+        ];
+        self.spawn("kube-controller-manager", &args);
+    }
+
     pub async fn wait_ready(&self) {
         let client = self.client("admin").await;
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -285,7 +297,8 @@ impl Drop for ControlPlane {
     }
 }
 
-fn repo() -> PathBuf {
+/// The repository.
+pub fn repo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

@@ -214,3 +214,41 @@ fn a_next_hop_that_changes_alone_reaches_the_gateway() {
         assert_eq!(hops, [Some(hop.to_owned())]);
     }
 }
+
+#[test]
+fn gateway_and_pool_name_those_that_use_them() {
+    let mut stage = Stage::new();
+    for n in 0..7 {
+        stage.apply(eip("tenants", &format!("e-{n}"), "egress"));
+    }
+    stage.settle();
+    stage.now.0 += 5_000;
+    stage.settle();
+    let used_by = |stage: &Stage| {
+        let gateway = match stage.server.get(Kind::NATGateway, &key("net", "egress")) {
+            Some(Object::NATGateway(gateway)) => gateway.status.clone().unwrap().used_by,
+            _ => panic!("no gateway"),
+        };
+        let pool = match stage.server.get(Kind::EIPPool, &key("", "external")) {
+            Some(Object::EIPPool(pool)) => pool.status.clone().unwrap().used_by,
+            _ => panic!("no pool"),
+        };
+        (gateway, pool)
+    };
+    let (gateway, pool) = used_by(&stage);
+    let first: Vec<String> = (0..5).map(|n| format!("tenants/e-{n}")).collect();
+    assert_eq!(gateway, first);
+    assert_eq!(
+        pool.len(),
+        5,
+        "each once, though it has two addresses: {pool:?}"
+    );
+    for n in 0..7 {
+        stage.delete(Kind::EIP, "tenants", &format!("e-{n}"));
+    }
+    stage.settle();
+    stage.now.0 += 5_000;
+    stage.settle();
+    // A claim that cools down is no user.
+    assert_eq!(used_by(&stage), (Vec::new(), Vec::new()));
+}
