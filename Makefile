@@ -10,7 +10,7 @@ LAB := target/release/sluice-lab
 RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
-        test-kernel test-e2e e2e-run chaos fuzz lint gen bench clean
+        test-kernel test-ovn test-e2e e2e-run chaos fuzz lint gen bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,16 +37,19 @@ demo: setup ## Show the main job: NAT in both families, and the race
 	@target/release/sluice-demo
 
 test: setup ## Run all tests, short form
-	@scripts/test.sh unit kernel e2e
+	@scripts/test.sh unit kernel ovn e2e
 
 test-full: setup ## Run all tests, long form
-	@scripts/test.sh --full unit kernel e2e
+	@scripts/test.sh --full unit kernel ovn e2e
 
 test-unit: ## Run the tests that need no root
 	@scripts/test.sh unit
 
 test-kernel: ## Run netlink and packets in network namespaces
 	@scripts/test.sh kernel
+
+test-ovn: ## Run what speaks with OVN's databases
+	@scripts/test.sh ovn
 
 test-e2e: setup ## Run the scenarios on the lab
 	@scripts/test.sh e2e
@@ -61,7 +64,7 @@ chaos: setup ## Break everything at random on the lab (MINUTES, 60 by default; S
 
 fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 	@FUZZ_SECS=$(or $(SECS),60) cargo test --quiet -p sluice-fuzz -p sluice-crds -p sluice-core \
-	  -p nfnetlink -p sluice-gateway-agent -p sluice-operator --lib --test fuzz -- fuzz_ --test-threads 1
+	  -p nfnetlink -p ovsdb-client -p sluice-gateway-agent -p sluice-operator --lib --test fuzz -- fuzz_ --test-threads 1
 
 lint: ## Check format, lints, documentation links, dependencies
 	@scripts/lint.sh

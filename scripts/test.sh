@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [--full] unit|kernel|e2e ... : runs tiers of tests and counts them.
+# test.sh [--full] unit|kernel|ovn|e2e ... : runs tiers of tests and counts them.
 #
 # The last lines say per tier, and in total, how many passed, failed and were
 # skipped. Exit code 1 when anything failed or a tier ran nothing.
@@ -48,6 +48,10 @@ kernel() { # nf_tables, conntrack and packets, in namespaces of their own
     targets+=(--test "$(basename "$f" .rs)")
   done
   cargo test --quiet --no-fail-fast "${release[@]}" "${targets[@]}"
+}
+
+ovn() { # the OVSDB client at real servers
+  scripts/ovn.sh && cargo test --quiet --no-fail-fast -p ovsdb-client --test server
 }
 
 e2e() { # the operator at a real API server, the lab itself, the scenarios
