@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 readonly need_free_gb=25
 readonly packages=(gcc g++ make pkg-config libseccomp-dev iproute2 nftables
-    conntrack procps tcpdump openssl iptables)
+    conntrack procps tcpdump openssl iptables iputils-ping)
 
 say() { echo "setup: $*"; }
 fail() {

@@ -60,9 +60,11 @@ e2e() { # the operator at a real API server, the lab itself, the scenarios
     echo "test: SLUICE_CLUSTER is set: only the admission table was judged, on that cluster; the scenarios need the lab's nodes: unset it" >&2
     return 1
   fi
-  cargo test --quiet "${release[@]}" --test edge --test operator --test outage --test permissions --test lab --test admission \
-    -- --test-threads 1 &&
-    make --no-print-directory e2e-run E2E_ARGS="$full"
+  local status=0
+  cargo test --quiet --no-fail-fast "${release[@]}" --test edge --test operator --test outage --test permissions --test lab --test admission \
+    -- --test-threads 1 || status=1
+  make --no-print-directory e2e-run E2E_ARGS="$full" || status=1
+  return "$status"
 }
 
 tiers=("$@")

@@ -167,11 +167,11 @@ impl World {
         stage.wait("the API server", 30.0, || {
             stage.list("Node", "", "").is_ok()
         })?;
+        // The one that goes may lead.
+        self.operator_out(stage);
         scale_operator(stage, 1)?;
-        if self.operator.take().is_some() {
-            stage.wait_operator(stage.history.now_us(), 90.0)?;
-        }
-        Ok(())
+        self.operator = None;
+        stage.wait_operator(stage.history.now_us(), 90.0)
     }
 
     /// Makes every pair whole again.
