@@ -3,14 +3,14 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TRIPLE := x86_64-unknown-linux-gnu
-BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause sluice-demo sluice-bench
+BINARIES := sluice-operator sluice-gateway-agent sluice-lab sluice-echo sluice-pause sluice-demo sluice-bench kubectl-sluice
 LAB := target/release/sluice-lab
 # Always the same packages together in release: another choice would have other
 # features of their dependencies, and build those once more.
-RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e
+RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e -p kubectl-sluice
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
-        test-kernel test-ovn test-e2e e2e-run chaos fuzz lint gen bench clean
+        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test chaos fuzz lint gen bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ e2e-run:
 chaos: setup ## Break everything at random on the lab (MINUTES, 60 by default; SEED)
 	@cargo test --quiet $(RELEASE) --test e2e -- --chaos $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
+chart-test: ## Lint and render the Helm chart
+	@scripts/chart-test.sh
+
+alerts-test: ## Fire every alert, parse the dashboard
+	@scripts/alerts-test.sh
+
 fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 	@FUZZ_SECS=$(or $(SECS),60) cargo test --quiet -p sluice-fuzz -p sluice-crds -p sluice-core \
 	  -p nfnetlink -p ovsdb-client -p sluice-gateway-agent -p sluice-operator --lib --test fuzz -- fuzz_ --test-threads 1
@@ -69,8 +75,9 @@ fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 lint: ## Check format, lints, documentation links, dependencies
 	@scripts/lint.sh
 
-gen: ## Write deploy/crds from the types
+gen: ## Write deploy/crds from the types, install.yaml from the chart
 	@cargo run --quiet -p sluice-crds --bin crdgen
+	@scripts/install-yaml.sh
 
 bench: setup ## Measure, beside what one would otherwise run
 	@target/release/sluice-bench
