@@ -9,7 +9,7 @@ full=
 [ "${1:-}" = --full ] && { full=--full; shift; }
 logs=target/test
 # The Makefile's RELEASE: the same packages together, so that nothing is built twice.
-release=(--release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e)
+release=(--release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e -p kubectl-sluice)
 mkdir -p "$logs"
 declare -A passed failed skipped
 broken=0
@@ -36,7 +36,7 @@ run() { # TIER COMMAND...
 }
 
 unit() {
-  cargo test --quiet --no-fail-fast --workspace --lib --bins --test captured --test manifests --test admission --test differential --test fuzz \
+  cargo test --quiet --no-fail-fast --workspace --lib --bins --test captured --test manifests --test admission --test differential --test fuzz --test deployed \
     --exclude sluice-e2e &&
     cargo test --quiet -p sluice-e2e --lib --bins &&
     cargo test --quiet --workspace --doc
@@ -61,7 +61,7 @@ e2e() { # the operator at a real API server, the lab itself, the scenarios
     return 1
   fi
   local status=0
-  cargo test --quiet --no-fail-fast "${release[@]}" --test edge --test operator --test outage --test permissions --test lab --test admission \
+  cargo test --quiet --no-fail-fast "${release[@]}" --test edge --test operator --test outage --test permissions --test uninstall --test lab --test admission \
     -- --test-threads 1 || status=1
   make --no-print-directory e2e-run E2E_ARGS="$full" || status=1
   return "$status"

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -97,9 +98,10 @@ pub async fn run(client: Client, pod: String, pod_uid: String, gateway_uid: Stri
             .unwrap_or(0);
         if text("/spec/holderIdentity") != identity {
             let mut taken = lease.clone();
+            let now = format!("{:.6}", Timestamp::now());
             taken.data["spec"] = json!({
                 "holderIdentity": identity, "leaseTransitions": term + 1, "leaseDurationSeconds": 60,
-                "renewTime": "2026-01-01T00:00:00.000000Z", "acquireTime": "2026-01-01T00:00:00.000000Z"});
+                "renewTime": now, "acquireTime": now});
             let _ = leases
                 .replace("sluice-egress", &PostParams::default(), &taken)
                 .await;

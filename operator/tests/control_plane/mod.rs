@@ -12,6 +12,7 @@
 )]
 
 pub mod agent;
+pub mod objects;
 pub mod program;
 
 use std::fs;
