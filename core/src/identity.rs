@@ -139,6 +139,12 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// The bytes themselves.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first 26 hex digits (104 bits), for names of slices and entries.
     #[must_use]
     pub fn short(&self) -> String {

@@ -12,5 +12,6 @@ pub mod identity;
 pub mod lease;
 pub mod neighbour;
 pub mod operator;
+pub mod ovn;
 pub mod ports;
 pub mod spread;

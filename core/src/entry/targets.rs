@@ -72,6 +72,12 @@ impl Targets {
         }
     }
 
+    /// Whether all take equal shares of new connections.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.0.iter().all(|(_, weight)| *weight == 1)
+    }
+
     /// Those that keep their connections and take no new ones, in order.
     pub fn drained(&self) -> impl Iterator<Item = IpAddr> {
         let drained = self.0.iter().filter(|(_, weight)| *weight == 0);
