@@ -26,7 +26,8 @@ pub struct Limits {
     /// How long an answer may take. 30 s unless told otherwise.
     pub answer: Duration,
     /// After so long without a byte the server is asked for a sign of life; after twice that the
-    /// connection is given up. 5 s unless told otherwise, as the server does it.
+    /// connection is given up. The server is given one of this client in less than that. 5 s
+    /// unless told otherwise, as the server does it.
     pub probe: Duration,
     /// The bytes of updates that wait in the queue of one monitor; one update alone may have
     /// more. 16 MiB unless told otherwise.
@@ -96,7 +97,7 @@ impl Connection {
     ) -> Result<Self, ConnectError> {
         let stream = Stream::connect(remote, tls, limits.connect).await?;
         let (reading, writing) = tokio::io::split(stream);
-        let (sender, writer) = Writer::start(writing);
+        let (sender, writer) = Writer::start(writing, limits.probe.mul_f32(0.8));
         let queues = Arc::new(Queues::default());
         let ending = Arc::new(Ending::default());
         let ended = {

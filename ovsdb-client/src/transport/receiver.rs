@@ -68,17 +68,7 @@ impl<R: AsyncRead + Send + Unpin> Receiver<R> {
 
     /// Puts an update into its monitor's queue once there is room.
     async fn queue(&mut self, monitor: &str, params: &str) {
-        let room = self.queues.room(monitor, params.len());
-        tokio::pin!(room);
-        let place = loop {
-            match timeout(self.probe, &mut room).await {
-                Ok(place) => break place,
-                // What the server sends, an echo too, is not read now: it shall not take that
-                // for death.
-                Err(_) => self.writer.echo(wire::own_echo()),
-            }
-        };
-        if let Some(place) = place {
+        if let Some(place) = self.queues.room(monitor, params.len()).await {
             place.put(params.to_owned());
         }
     }

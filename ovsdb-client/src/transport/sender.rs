@@ -1,5 +1,7 @@
 //! The writing half: requests of jsonrpsee's and echoes, one after another.
 
+use std::time::Duration;
+
 use jsonrpsee_core::client::TransportSenderT;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -17,7 +19,14 @@ pub(crate) struct Writer(mpsc::Sender<String>);
 
 impl Writer {
     /// Starts a task that writes. It ends when the socket fails or the [`Sender`] is closed.
-    pub(crate) fn start(mut socket: impl AsyncWrite + Send + Unpin + 'static) -> (Sender, Self) {
+    ///
+    /// When nothing was written for `quiet` it writes an echo of its own. A server's echo may
+    /// wait behind many updates, and is not read at all while nobody takes them: this client
+    /// shall not be taken for dead then.
+    pub(crate) fn start(
+        mut socket: impl AsyncWrite + Send + Unpin + 'static,
+        quiet: Duration,
+    ) -> (Sender, Self) {
         // Requests wait in jsonrpsee's queue: one at a time is taken from there.
         let (sender, mut requests) = mpsc::channel::<String>(1);
         let (writer, mut echoes) = mpsc::channel::<String>(8);
@@ -30,6 +39,7 @@ impl Writer {
                         Some(request) => request,
                         None => break,
                     },
+                    () = tokio::time::sleep(quiet) => wire::own_echo(),
                 };
                 let written = socket.write_all(message.as_bytes()).await;
                 if written.and(socket.flush().await).is_err() {

@@ -52,7 +52,8 @@ async fn a_slow_reader_loses_nothing_and_holds_the_stream_back() {
     for n in 0..count() / BATCH {
         writer.transact(DATABASE, &batch(n)).await.expect("done");
     }
-    // Longer than the server waits for a sign of life, with nobody reading.
+    // Longer than the server waits for a sign of life, with nobody reading; then as long again
+    // with somebody who is slow, behind whose updates the server's echo waits.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let passed = proxy.passed();
     let all = count() * 150;
@@ -64,6 +65,7 @@ async fn a_slow_reader_loses_nothing_and_holds_the_stream_back() {
     while seen.len() < count() {
         let update = tokio::time::timeout(Duration::from_secs(30), monitor.updates.next()).await;
         let update = update.expect("more updates").expect("an update");
+        tokio::time::sleep(Duration::from_millis(75)).await;
         for (uuid, change) in update.tables.into_values().flatten() {
             assert!(matches!(change, RowChange::Inserted(_)), "{change:?}");
             assert!(seen.insert(uuid), "told twice: {uuid}");
