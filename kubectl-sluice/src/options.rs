@@ -81,7 +81,7 @@ pub enum Command {
     },
     /// Who had an EIP's port, by the gateways' logs of flows
     Who {
-        /// ADDRESS:PORT of the EIP; [ADDRESS]:PORT for IPv6
+        /// `ADDRESS:PORT` of the EIP; `[ADDRESS]:PORT` for IPv6
         endpoint: std::net::SocketAddr,
         /// At which moment (RFC 3339); default: at any
         #[arg(long)]
