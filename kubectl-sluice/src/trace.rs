@@ -165,11 +165,7 @@ pub fn trace(
 }
 
 /// Where a packet to an EIP goes: FIP before DNAT.
-fn inward<'a>(
-    entries: &'a [Entry],
-    to: End,
-    transport: Transport,
-) -> Vec<(Option<&'a Entry>, End)> {
+fn inward(entries: &[Entry], to: End, transport: Transport) -> Vec<(Option<&Entry>, End)> {
     let fip = entries.iter().find_map(|entry| match &entry.body {
         Body::Fip {
             address, inside, ..
