@@ -15,3 +15,6 @@ pub mod operator;
 pub mod ovn;
 pub mod ports;
 pub mod spread;
+
+#[cfg(test)]
+mod proof;

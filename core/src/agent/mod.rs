@@ -39,7 +39,7 @@ mod report;
 mod tenure;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::operator::event::Millis;
 pub use action::{Action, KernelOp, LeaseWrite};
@@ -79,7 +79,7 @@ impl Good {
 }
 
 /// The agent's decisions for one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agent {
     me: String,
     phase: Phase,

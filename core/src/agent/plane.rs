@@ -54,7 +54,7 @@ pub(super) struct Acked {
 }
 
 /// Applied and verified, but not acknowledged yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unacked {
     rejected: Vec<RejectedEntry>,
     /// Entries were removed: connections must be flushed once more first.
@@ -65,7 +65,7 @@ struct Unacked {
 }
 
 /// The operation under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Busy {
     Apply(Goal),
     Flush,
@@ -78,7 +78,7 @@ enum Busy {
 }
 
 /// The kernel's side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plane {
     busy: Option<Busy>,
     /// What an earlier process left, until something of this one's is

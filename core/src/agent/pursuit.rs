@@ -16,7 +16,7 @@ use crate::identity::Revision;
 mod tests;
 
 /// The way to the newest config.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pursuit {
     /// Newest revision that was accepted, and its digest: never go below.
     floor: Option<(Revision, String)>,

@@ -26,7 +26,7 @@ const NEIGHBOURS_MAX: usize = 128;
 const READ_MS: u64 = 15_000;
 
 /// What the API server has, and what is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reporter {
     /// The report as the API server has it; `None`: not known yet.
     stands: Option<GatewayInstanceStatus>,
@@ -39,7 +39,7 @@ pub(super) struct Reporter {
 }
 
 /// What is under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Busy {
     Write(Box<GatewayInstanceStatus>),
     Read,

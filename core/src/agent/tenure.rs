@@ -9,7 +9,7 @@ use super::{Action, Agent, LeaseWrite, Millis};
 use crate::identity::Term;
 
 /// What is known of the Lease.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tenure {
     lease: Option<Lease>,
     /// The Lease, or that there is none, was seen.

@@ -28,7 +28,7 @@ pub struct SliceRef {
 }
 
 /// A group, cut.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Group {
     /// The object that stands last in it.
     last: Rank,
@@ -37,7 +37,7 @@ struct Group {
 
 /// The slices of one gateway, kept from one revision to the next. Entries themselves are
 /// not kept: whoever asks says what each object has.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cutter {
     ranks: BTreeSet<Rank>,
     /// By the object that stands first in it; those that changed are absent.

@@ -36,7 +36,7 @@ impl Change {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Batch {
     due: Millis,
     changes: Vec<(Kind, Key, Change)>,
@@ -44,7 +44,7 @@ struct Batch {
 }
 
 /// Gathers changes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Announcer {
     prepared: BTreeMap<(Kind, Key), Change>,
     batches: BTreeMap<Option<Key>, Batch>,

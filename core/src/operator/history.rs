@@ -42,7 +42,7 @@ pub(crate) struct Since {
 }
 
 /// What the headers of one UID held.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     uid: Option<Uid>,
     /// Nothing is known of generations before this one.

@@ -31,12 +31,12 @@ impl Holder {
 }
 
 /// Measures how long a Lease has stood unchanged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LeaseClock {
     seen: Option<Seen>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     mark: (String, String, i64, String),
     since: Millis,

@@ -66,7 +66,7 @@ use world::World;
 use crate::identity::Uid;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Kinds that users apply: those with a status and our finalizer.
 const USER_KINDS: [Kind; 6] = [
@@ -79,6 +79,7 @@ const USER_KINDS: [Kind; 6] = [
 ];
 
 /// The operator's decisions.
+#[derive(Clone, Debug)]
 pub struct Operator {
     settings: OperatorSettings,
     world: World,

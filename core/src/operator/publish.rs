@@ -25,6 +25,7 @@ const NODES_MAX: usize = 64;
 const NODE_TEXT_MAX: usize = 512;
 
 /// A revision on its way.
+#[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub header: GatewayConfigSpec,
     /// Its slices that the header before does not name, or that were not seen when it was

@@ -31,7 +31,7 @@ struct Backoff {
 }
 
 /// Actions by target.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     wanted: BTreeMap<Target, Wanted>,
     under_way: BTreeMap<Target, Wanted>,

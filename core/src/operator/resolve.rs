@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::event::{Key, Kind};
 
 /// What was decided last about each object.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Views {
     pub pools: BTreeMap<String, pool::PoolView>,
     pub gateways: BTreeMap<Key, gateway::GatewayView>,

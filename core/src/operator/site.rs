@@ -24,7 +24,7 @@ use crate::identity::Uid;
 const SHOWN_MAX: usize = 64;
 
 /// What one life of a gateway has in the cluster.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Site {
     /// The gateway's name.
     pub key: Key,

@@ -34,7 +34,7 @@ const GONE_MAX: usize = 65_536;
 const DOUBT: Millis = Millis(1_000);
 
 /// An object that went.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Left {
     pub kind: Kind,
     pub child: Option<ChildKind>,
@@ -43,7 +43,7 @@ pub(crate) struct Left {
 }
 
 /// The newest known state of every object.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct World {
     pub(crate) gateways: Store<NATGateway>,
     pub(crate) pools: Store<EIPPool>,

@@ -94,7 +94,7 @@ fn one_or_the_other(kind: Kind, older: &Key) -> Resolved<()> {
 }
 
 /// What older SNATs of the gateway take from one.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Loss {
     /// All of it, for a prefix that it names.
     pub conflict: Option<Verdict>,

@@ -14,7 +14,7 @@ use crate::operator::event::{ChildKind, Event, Key, Kind, LeaseFacts, Object};
 
 pub type Slot = (Kind, Option<ChildKind>, Key);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Server {
     pub objects: BTreeMap<Slot, Object>,
     /// Events by kind, in order.

@@ -132,7 +132,7 @@ facts! {
 }
 
 /// Objects of one kind, by namespace and name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Store<T>(BTreeMap<Key, T>);
 
 impl<T> Default for Store<T> {
@@ -190,7 +190,7 @@ impl<T: Record> Store<T> {
 }
 
 /// Look-up from a reference to those who refer to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Index<K, V>(BTreeMap<K, BTreeSet<V>>);
 
 impl<K, V> Default for Index<K, V> {

@@ -12,7 +12,7 @@ use super::World;
 const REMEMBERED: usize = 16;
 
 /// What was replaced, by what it was part of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Succession {
     /// By node: the boot that it was last seen with, and those before.
     boots: BTreeMap<String, Line>,
@@ -20,7 +20,7 @@ pub(crate) struct Succession {
     instances: BTreeMap<String, Line>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Line {
     last: String,
     replaced: Vec<String>,

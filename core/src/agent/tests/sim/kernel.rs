@@ -20,6 +20,8 @@ pub struct Kernel {
     pub repairs_to: Option<(Revision, String)>,
     pub answering: bool,
     pub entries: BTreeSet<String>,
+    /// What is answered for while `answering`: EIPs and the LAN's next hops.
+    pub held: BTreeSet<IpAddr>,
     pub announced: BTreeSet<IpAddr>,
     /// Revisions that were confirmed to the agent.
     pub confirmed: Vec<(Revision, String)>,
@@ -60,6 +62,7 @@ impl Kernel {
                 self.lose_all();
                 self.repairs_to = None;
                 self.answering = false;
+                self.held.clear();
                 self.announced.clear();
                 KernelAnswer::Cleared
             }
@@ -77,6 +80,7 @@ impl Kernel {
                 .as_ref()
                 .is_some_and(|text| e.to_string().contains(text))
         });
+        let held: BTreeSet<IpAddr> = kept.iter().filter_map(|e| e.body.held()).collect();
         let kept: BTreeSet<String> = kept.iter().map(|entry| entry.key()).collect();
         let lost: Vec<String> = self.entries.difference(&kept).cloned().collect();
         let flush_again = !lost.is_empty();
@@ -84,6 +88,11 @@ impl Kernel {
             self.unflushed.entry(key).or_insert(revision.clone());
         }
         self.entries = kept;
+        let next_hops = snapshot.settings.lan.addresses.iter();
+        self.held = next_hops
+            .filter_map(|text| text.split('/').next()?.parse().ok())
+            .collect();
+        self.held.extend(held);
         self.answering = holding;
         if !holding {
             self.announced.clear();
