@@ -10,7 +10,8 @@ LAB := target/release/sluice-lab
 RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e -p kubectl-sluice
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
-        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test chaos fuzz lint gen bench clean
+        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test sim model mutants \
+        chaos fuzz lint gen bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +68,18 @@ chart-test: ## Lint and render the Helm chart
 
 alerts-test: ## Fire every alert, parse the dashboard
 	@scripts/alerts-test.sh
+
+# SECS=60 or COUNT=1000 schedules, from SEED on (by the clock where it is not given).
+sim: ## Run random schedules of the whole protocol (SECS, SEED, COUNT)
+	@$(if $(SECS),SIM_SECS=$(SECS)) $(if $(COUNT),SIM_COUNT=$(COUNT)) $(if $(SEED),SIM_SEED=$(SEED)) \
+	  $(if $(NOTES),SIM_NOTES=1) \
+	  cargo test --quiet --release -p sluice-core --lib -- proof::sim::long --ignored --nocapture
+
+model: ## Look at every order of steps in small worlds
+	@cargo test --quiet --release -p sluice-core --lib -- proof::model::long --ignored --nocapture
+
+mutants: ## Make known mistakes in core, and see which tests catch them (NAMES)
+	@scripts/mutants.sh $(NAMES)
 
 fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 	@FUZZ_SECS=$(or $(SECS),60) cargo test --quiet -p sluice-fuzz -p sluice-crds -p sluice-core \

@@ -17,6 +17,10 @@ for f in e2e/faults/*.patch; do
   git apply --check "$f" ||
     { echo "lint: $f does not apply any more: make it anew" >&2; exit 1; }
 done
+for f in core/faults/*.patch; do
+  git apply --check --unidiff-zero "$f" ||
+    { echo "lint: $f does not apply any more: make it anew" >&2; exit 1; }
+done
 step "dependencies"
 scripts/deny.sh
 step "clean"

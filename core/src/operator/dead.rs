@@ -32,7 +32,8 @@ pub(crate) struct Instances {
     pub dead: Vec<(Key, DeadBy)>,
     /// Reports whose instance may still answer.
     pub alive: Vec<Key>,
-    /// Pods that may run an instance that has not reported.
+    /// Pods that may run an instance that has not reported: also those whose last
+    /// report is of a boot that their node has left behind.
     pub silent: Vec<Key>,
     /// Pods being deleted whose instance, if any, is dead, and which nobody needs
     /// as a witness.
@@ -55,10 +56,16 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
         let pod_uid = report.spec.pod_uid.clone();
         match why_dead(world, report, declared) {
             Some(why) => {
-                if why != DeadBy::Kubelet {
-                    dead_uids.insert(pod_uid.clone());
-                }
                 found.dead.push((key.clone(), why));
+                match why {
+                    // Only the Pod shows it.
+                    DeadBy::Kubelet => {}
+                    // Its pod may run on as an instance that has not reported.
+                    DeadBy::Booted => continue,
+                    DeadBy::Final | DeadBy::Declared | DeadBy::OutOfService => {
+                        dead_uids.insert(pod_uid.clone());
+                    }
+                }
             }
             None => found.alive.push(key.clone()),
         }

@@ -65,7 +65,7 @@ impl World {
     /// Runs until all is calm, people helping where they must.
     fn rest(&mut self) {
         self.settle(QUIET_MS);
-        for _ in 0..6 {
+        for _ in 0..20 {
             if self.broken.is_some() || !self.bury() {
                 break;
             }

@@ -70,6 +70,7 @@ impl World {
 
     /// Makes it happen; whether anything changed.
     pub fn take(&mut self, choice: Choice) -> bool {
+        self.note(|| format!("{choice:?}"));
         let done = self.act(choice);
         self.look();
         done
@@ -93,10 +94,7 @@ impl World {
                 true
             }
             Choice::Elect(who) => !self.contenders[who].paused && self.elect(who),
-            Choice::List(who, kind) => {
-                self.list(who, Kind::ALL[kind]);
-                true
-            }
+            Choice::List(who, kind) => self.list(who, Kind::ALL[kind]),
             Choice::Deliver(who, kind, count, squash) => {
                 !self.contenders[who].paused && self.deliver(who, Kind::ALL[kind], count, squash)
             }
@@ -166,7 +164,11 @@ impl World {
             Choice::DeleteLease(n) => self.delete_lease(n),
             Choice::DeleteHeader(n) => self.delete_header(n),
             Choice::Upgrade(n) => {
+                self.sometimes("the operators are upgraded");
                 self.rendered = format!("render-{n}");
+                for who in 0..self.contenders.len() {
+                    self.end_life(who);
+                }
                 true
             }
             Choice::Wish(wish) => self.wish(wish),
@@ -188,8 +190,8 @@ impl World {
                 match choice {
                     Choice::Show(_, lease, skip) => self.show(n, sight(lease), skip),
                     Choice::Dim(_, lease, late) => {
-                        self.machines[n].late[sight(lease) as usize] = late;
-                        true
+                        let place = &mut self.machines[n].late[sight(lease) as usize];
+                        std::mem::replace(place, late) != late
                     }
                     Choice::Blink(_, lease) => {
                         self.set_look(n, sight(lease), Look::Broken);
@@ -199,8 +201,9 @@ impl World {
                     Choice::Operate(_, luck) => self.operate(n, luck),
                     Choice::Hear(_) => self.hear(n),
                     Choice::Kill(_) => {
+                        let ran = self.machines[n].process.is_some();
                         self.end_process(n);
-                        true
+                        ran
                     }
                     Choice::Freeze(_, frozen) => {
                         let has = self.machines[n].process.is_some();
@@ -208,8 +211,7 @@ impl World {
                         has
                     }
                     Choice::Cut(_, cut) => {
-                        self.machines[n].cut = cut;
-                        true
+                        std::mem::replace(&mut self.machines[n].cut, cut) != cut
                     }
                     Choice::LoseSandbox(_) => {
                         self.end_machine(n);

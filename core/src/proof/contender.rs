@@ -35,7 +35,7 @@ pub enum Watch {
     Following(usize),
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Contender {
     pub name: &'static str,
     /// Which life of the process.
@@ -166,14 +166,16 @@ impl World {
     }
 
     /// The API server answers a list, which arrives later.
-    pub fn list(&mut self, who: usize, kind: Kind) {
+    pub fn list(&mut self, who: usize, kind: Kind) -> bool {
         let (event, at) = self.server.list(kind);
         let contender = &mut self.contenders[who];
-        if matches!(contender.watches.get(&kind), Some(Watch::Broken)) {
+        let broken = matches!(contender.watches.get(&kind), Some(Watch::Broken));
+        if broken {
             let listing = Watch::Listing(Box::new(event), at);
             contender.watches.insert(kind, listing);
             contender.begun.entry(kind).or_insert(at);
         }
+        broken
     }
 
     /// The next events of a kind arrive, or the list. `squash`: of several

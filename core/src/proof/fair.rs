@@ -101,8 +101,17 @@ impl World {
 
     /// The last writes, for whoever reads of a failure.
     pub fn recent(&self) -> String {
-        let from = self.server.writes.len().saturating_sub(12);
-        self.server.writes[from..].join("\n  ")
+        let from = self.server.writes.len().saturating_sub(16);
+        let short = |write: &String| match write.split_once('{') {
+            Some((what, status)) if what.starts_with("status") => {
+                let reasons = status.split("\"reason\":\"").skip(1);
+                let reasons: Vec<&str> = reasons.filter_map(|r| r.split('"').next()).collect();
+                format!("{what}{}", reasons.join(" "))
+            }
+            _ => write.clone(),
+        };
+        let writes: Vec<String> = self.server.writes[from..].iter().map(short).collect();
+        writes.join("\n  ")
     }
 
     /// Changes of everything but Leases: renewing one is no news.

@@ -1,6 +1,7 @@
 //! What agents do to their kernels, and how that can fail.
 
 use super::world::World;
+use crate::agent::tests::sim::name;
 use crate::agent::{Event, KernelAnswer, KernelOp};
 
 /// How an operation on a kernel goes.
@@ -64,6 +65,7 @@ impl World {
         if is_apply && luck == Luck::Half {
             self.sometimes("an apply fails half-way");
         }
+        self.note(|| format!("kernel of {n}: {luck:?} {}", name(&op)));
         self.judge_kernel(n, &op);
         true
     }

@@ -20,6 +20,7 @@ impl World {
             self.sometimes("a write lands after its sender gave up or ended");
         }
         self.judge_landing(&request);
+        self.note_landing(&request);
         let silent = request.orphan || request.mute;
         if request.mute {
             self.give_up_on(&request);

@@ -1,8 +1,6 @@
 //! One gateway pod on its node: network namespace with its kernel state, and the
 //! agent's process, which comes and goes in it.
 
-use std::sync::Arc;
-
 use super::wire::{Body, Seen, Sender};
 use super::world::World;
 use crate::agent::tests::sim::Kernel;
@@ -38,7 +36,7 @@ pub enum Look {
 }
 
 /// The agent's process.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Process {
     pub agent: Agent,
     /// The clock that it reads starts here.
@@ -54,7 +52,7 @@ pub struct Process {
     pub told: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     pub pod: Key,
     pub pod_uid: Uid,
@@ -321,9 +319,4 @@ pub fn lease_of(lease: &LeaseFacts) -> Lease {
         transitions: lease.transitions,
         duration_secs: lease.duration_secs,
     }
-}
-
-/// All entries' keys of an operation's snapshot.
-pub fn keys_of(snapshot: &Arc<crate::config::Snapshot>) -> Vec<String> {
-    snapshot.entries().map(crate::entry::Entry::key).collect()
 }

@@ -21,6 +21,8 @@ mod kernel;
 mod landing;
 mod ledger;
 mod machine;
+mod model;
+mod notes;
 mod random;
 mod schedule;
 mod sim;

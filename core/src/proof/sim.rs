@@ -32,15 +32,17 @@ impl Beginnings {
         serving.go_on(20_000);
         assert_eq!(serving.broken, None);
         assert_eq!(serving.lies(None), Vec::<String>::new());
-        serving.reached.clear();
+        serving.forget();
         Self { serving, asked }
     }
 
     fn of(&self, seed: u64) -> World {
-        match seed % 8 {
+        let mut world = match seed % 8 {
             0 => self.asked.clone(),
             _ => self.serving.clone(),
-        }
+        };
+        world.notes = number("SIM_NOTES").map(|_| Vec::new());
+        world
     }
 
     /// What is wrong with a seed, if anything, and what it reached.
@@ -48,6 +50,10 @@ impl Beginnings {
         let ended = catch_unwind(AssertUnwindSafe(|| run(self.of(seed), seed)));
         match ended {
             Ok(Run { world, taken }) => {
+                if let (Some(notes), Some(_)) = (&world.notes, &world.broken) {
+                    let last = notes.len().saturating_sub(600);
+                    println!("{}", notes[last..].join("\n"));
+                }
                 let broken = world.broken.map(|words| {
                     let last = taken.len().saturating_sub(40);
                     format!(
@@ -117,6 +123,7 @@ fn long() {
         (None, Some(_)) => u64::MAX,
         (None, None) => 60,
     };
+    let fails = usize::try_from(number("SIM_FAILS").unwrap_or(1)).unwrap();
     let begun = Instant::now();
     for seed in known() {
         let (broken, _) = beginnings.run(seed);
@@ -129,7 +136,7 @@ fn long() {
     let failed: Mutex<Vec<u64>> = Mutex::default();
     let work = || loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
-        if n >= count || begun.elapsed().as_secs() >= secs || failed.lock().unwrap().len() >= 5 {
+        if n >= count || begun.elapsed().as_secs() >= secs || failed.lock().unwrap().len() >= fails {
             return;
         }
         let seed = first.wrapping_add(n);

@@ -43,7 +43,9 @@ impl World {
         let mut wrong = Vec::new();
         for name in GATEWAYS {
             let gateway = key("net", name);
-            if !self.stands(Kind::NATGateway, &gateway) {
+            if !self.stands(Kind::NATGateway, &gateway)
+                || !self.stands(Kind::EIPPool, &key("", "external"))
+            {
                 continue;
             }
             let object = self.server.get(Kind::NATGateway, &gateway);
@@ -80,8 +82,12 @@ impl World {
         if whole && eip.metadata.deletion_timestamp.is_none() && accepted.0 != "True" {
             return Some(said);
         }
-        if accepted.0 != "True" || eip.metadata.deletion_timestamp.is_some() {
+        // One that is being deleted and still has rules serves on.
+        if accepted.0 != "True" && eip.metadata.deletion_timestamp.is_none() {
             return (ready.0 == "True").then_some(said);
+        }
+        if eip.metadata.deletion_timestamp.is_some() && ready.0 != "True" {
+            return None;
         }
         if ready.0 != "True" {
             return Some(said);
@@ -161,15 +167,16 @@ impl World {
         if expected != Some(true) {
             return None;
         }
+        let machines = self.machines.iter().filter(|m| m.answers());
+        let mut entries = machines.flat_map(|m| &m.kernel.entries);
+        let held = entries.any(|k| uid_of(k) == uid.as_str());
+        // A kernel that had it before it began to refuse it keeps it.
         let bad = refused.is_some_and(|refused| refused.contains(uid.as_str()));
-        let should = if bad { "False" } else { "True" };
+        let should = if held || !bad { "True" } else { "False" };
         if ready.0 != should {
             return Some(said);
         }
-        let machines = self.machines.iter().filter(|m| m.answers());
-        let mut entries = machines.flat_map(|m| &m.kernel.entries);
-        (!bad && !entries.any(|k| uid_of(k) == uid.as_str()))
-            .then(|| format!("{said}, and no kernel has it"))
+        (!bad && !held).then(|| format!("{said}, and no kernel has it"))
     }
 
     /// Everything that the operator or agents made and that is still there.

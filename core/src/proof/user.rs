@@ -42,6 +42,15 @@ pub fn pool() -> Object {
     Object::EIPPool(pool)
 }
 
+/// A FIP of IPv4, which every EIP has.
+fn fip_to(n: usize, host: u8) -> Object {
+    let mut object = fip("tenants", EIPS[n], EIPS[n], host);
+    if let Object::FIP(fip) = &mut object {
+        fip.spec.target.ips.truncate(1);
+    }
+    object
+}
+
 /// A DNAT's name.
 pub fn dnat_name(n: usize, port: u16) -> String {
     format!("{}-{port}", EIPS[n])
@@ -62,7 +71,7 @@ impl World {
                 let new = eip_with("tenants", EIPS[n], GATEWAYS[n / 2], more);
                 return self.server.create(new);
             }
-            Wish::Fip(n) => return self.server.create(fip("tenants", EIPS[n], EIPS[n], 5)),
+            Wish::Fip(n) => return self.server.create(fip_to(n, 5)),
             Wish::Dnat(n, port) => {
                 let name = dnat_name(n, port);
                 let new = dnat("tenants", &name, EIPS[n], &port.to_string());
@@ -71,9 +80,7 @@ impl World {
             Wish::Retarget(n, host) => {
                 let slot = (Kind::FIP, None, key("tenants", EIPS[n]));
                 return self.server.change(&slot, true, |o| {
-                    if let (Object::FIP(fip), Object::FIP(new)) =
-                        (o, super::user::fip("tenants", EIPS[n], EIPS[n], host))
-                    {
+                    if let (Object::FIP(fip), Object::FIP(new)) = (o, fip_to(n, host)) {
                         fip.spec.target = new.spec.target;
                     }
                 });

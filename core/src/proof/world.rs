@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::Node;
-use super::contender::Contender;
+use super::contender::{Contender, Watch};
 use super::ledger::Ledger;
-use super::machine::Machine;
+use super::machine::{Look, Machine};
 use super::wire::{Reply, Request};
 use crate::lease::Record;
 use crate::operator::OperatorSettings;
@@ -55,6 +55,8 @@ pub struct World {
     pub ledger: Ledger,
     /// What does not hold, the first of it.
     pub broken: Option<String>,
+    /// What happened, in words, where somebody wants to read it.
+    pub notes: Option<Vec<String>>,
     /// Interesting situations, and how often they were reached.
     pub reached: BTreeMap<&'static str, u64>,
 }
@@ -97,6 +99,7 @@ impl World {
             renewals: 0,
             ledger: Ledger::default(),
             broken: None,
+            notes: None,
             reached: BTreeMap::new(),
         };
         world.look();
@@ -115,6 +118,28 @@ impl World {
         world
     }
 
+    /// Forgets what all have seen, so that copies are small. All is calm: every
+    /// watch is at its end.
+    pub fn forget(&mut self) {
+        for contender in &mut self.contenders {
+            for (kind, watch) in &mut contender.watches {
+                let end = self.server.log.get(kind).map_or(0, Vec::len);
+                assert!(matches!(watch, Watch::Following(at) if *at == end));
+                *watch = Watch::Following(0);
+            }
+            contender.begun.values_mut().for_each(|at| *at = 0);
+        }
+        for machine in &mut self.machines {
+            if let Some(process) = &mut machine.process {
+                process.looks = [Look::Following(0), Look::Following(0)];
+            }
+        }
+        self.server.log.clear();
+        self.server.writes.clear();
+        self.times.clear();
+        self.reached.clear();
+    }
+
     pub fn millis(&self) -> Millis {
         Millis(self.now)
     }
@@ -122,6 +147,14 @@ impl World {
     /// Something interesting was reached.
     pub fn sometimes(&mut self, what: &'static str) {
         *self.reached.entry(what).or_default() += 1;
+    }
+
+    /// Something happened that a reader may want to know.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(notes) = &mut self.notes {
+            notes.push(format!("{now} {}", what()));
+        }
     }
 
     /// Something does not hold.
@@ -141,6 +174,7 @@ impl World {
             let log = self.server.log.get(&kind).map_or(0, Vec::len);
             known.resize(log, self.now);
             for at in from..log {
+                self.note_event(kind, at);
                 self.judge_event(kind, at);
             }
         }

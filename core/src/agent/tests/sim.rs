@@ -6,7 +6,7 @@ mod kernel;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use kernel::Kernel;
+pub use kernel::{Kernel, name};
 use sluice_crds::internal::{
     ConfigLan, ConfigSettings, ConfigUplink, GatewayInstanceStatus, OwnerGateway, RuleSliceSpec,
 };

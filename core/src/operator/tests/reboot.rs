@@ -186,3 +186,19 @@ fn a_new_leader_believes_a_holder_that_its_pod_does_not_report_for_a_minute() {
     stage.settle();
     assert_eq!(ready(&stage), "True");
 }
+
+#[test]
+fn an_instance_of_a_new_boot_that_has_not_reported_may_hold_what_is_deleted() {
+    let mut stage = serving();
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.settle();
+    let node = node(&stage);
+    stage.reboot(&node);
+    without(&mut stage, &[], false);
+    // The old instance is dead, its pod runs on: it may have begun with an older config.
+    stage.delete(Kind::FIP, "tenants", "web");
+    without(&mut stage, &[], false);
+    assert!(stage.exists(Kind::FIP, "tenants", "web"));
+    stage.settle();
+    assert!(!stage.exists(Kind::FIP, "tenants", "web"));
+}

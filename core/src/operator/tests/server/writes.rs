@@ -45,7 +45,7 @@ impl Server {
                 }
                 self.writes.push(format!("delete claim {name}"));
                 self.delete(&slot);
-                (Outcome::Done, vec![])
+                (Outcome::Done, vec![gone(&slot, uid)])
             }
             Action::SetFinalizers {
                 kind,
@@ -221,7 +221,7 @@ impl Server {
         if self.objects.contains_key(&slot) {
             return self.answer(&slot, Outcome::Done);
         }
-        (Outcome::Done, vec![])
+        (Outcome::Done, vec![gone(&slot, uid)])
     }
 
     fn answer(&self, slot: &Slot, outcome: Outcome) -> (Outcome, Vec<Event>) {
@@ -247,5 +247,15 @@ impl Server {
         self.objects
             .get(slot)
             .is_some_and(|o| o.version().to_string() == version)
+    }
+}
+
+/// What the edge feeds back of an object that went at once.
+fn gone(slot: &Slot, uid: &Uid) -> Event {
+    Event::Delete {
+        kind: slot.0,
+        child: slot.1,
+        key: slot.2.clone(),
+        uid: Some(uid.clone()),
     }
 }
