@@ -210,9 +210,7 @@ impl World {
                         self.machines[n].frozen = frozen && has;
                         has
                     }
-                    Choice::Cut(_, cut) => {
-                        std::mem::replace(&mut self.machines[n].cut, cut) != cut
-                    }
+                    Choice::Cut(_, cut) => std::mem::replace(&mut self.machines[n].cut, cut) != cut,
                     Choice::LoseSandbox(_) => {
                         self.end_machine(n);
                         true

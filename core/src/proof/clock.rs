@@ -22,7 +22,10 @@ impl World {
     pub fn is_slow(&self) -> bool {
         !self.late.is_empty()
             || self.requests.iter().any(|r| r.held)
-            || self.machines.iter().any(|m| !m.gone && m.late != [false; 2])
+            || self
+                .machines
+                .iter()
+                .any(|m| !m.gone && m.late != [false; 2])
     }
 
     /// Lets time pass.

@@ -95,7 +95,10 @@ impl Contender {
 
     /// As the edge does it: the newer action for a target takes the place of the older.
     fn push(&mut self, action: Action) {
-        let place = self.queue.iter_mut().find(|a| a.target() == action.target());
+        let place = self
+            .queue
+            .iter_mut()
+            .find(|a| a.target() == action.target());
         match place {
             Some(place) => *place = action,
             None => self.queue.push(action),

@@ -134,7 +134,10 @@ impl World {
     }
 
     fn found_report(&self, n: usize) -> Option<GatewayInstance> {
-        match self.server.get(Kind::GatewayInstance, &self.machines[n].pod) {
+        match self
+            .server
+            .get(Kind::GatewayInstance, &self.machines[n].pod)
+        {
             Some(Object::GatewayInstance(report)) => Some(report.clone()),
             _ => None,
         }

@@ -1,9 +1,9 @@
 //! All that can move moves, in turns, until nothing does; then the clock jumps.
 
+use super::contender::Watch;
 use super::kernel::Luck;
 use super::machine::Sight;
 use super::world::{NODES, World};
-use super::contender::Watch;
 use crate::operator::event::Kind;
 
 /// Rounds without a jump of the clock: more is a loop.
@@ -31,8 +31,8 @@ impl World {
             if self.contenders[who].stirred || due {
                 moved |= self.poll(who);
             }
-            while let Some(at) = (0..self.contenders[who].queue.len())
-                .find(|at| self.contenders[who].is_free(*at))
+            while let Some(at) =
+                (0..self.contenders[who].queue.len()).find(|at| self.contenders[who].is_free(*at))
             {
                 moved = true;
                 self.send(who, at);
@@ -116,7 +116,11 @@ impl World {
 
     /// Changes of everything but Leases: renewing one is no news.
     pub fn news(&self) -> usize {
-        let log = self.server.log.iter().filter(|(kind, _)| **kind != Kind::Lease);
+        let log = self
+            .server
+            .log
+            .iter()
+            .filter(|(kind, _)| **kind != Kind::Lease);
         log.map(|(_, log)| log.len()).sum()
     }
 

@@ -46,7 +46,11 @@ impl World {
         match object {
             Object::Lease(lease) if !lease.holder.is_empty() => {
                 let term = (lease.uid.to_string(), lease.transitions);
-                let known = self.ledger.terms.entry(term).or_insert_with(|| lease.holder.clone());
+                let known = self
+                    .ledger
+                    .terms
+                    .entry(term)
+                    .or_insert_with(|| lease.holder.clone());
                 if *known != lease.holder {
                     let words = format!("one term, two holders: {known} and {lease:?}");
                     self.violate(|| words);
@@ -56,7 +60,11 @@ impl World {
             Object::RuleSlice(slice) => {
                 let name = slice.metadata.name.clone().unwrap_or_default();
                 let lines = slice.spec.entries.clone();
-                let known = self.ledger.slices.entry(name.clone()).or_insert_with(|| lines.clone());
+                let known = self
+                    .ledger
+                    .slices
+                    .entry(name.clone())
+                    .or_insert_with(|| lines.clone());
                 if *known != lines {
                     self.violate(|| format!("slice {name} was changed in place"));
                 }
@@ -87,7 +95,11 @@ impl World {
         let uid = header.metadata.uid.clone().unwrap_or_default();
         let generation = header.metadata.generation.unwrap_or_default();
         let spec = &header.spec;
-        if let Some(never) = spec.slices.iter().find(|s| !self.ledger.slices.contains_key(*s)) {
+        if let Some(never) = spec
+            .slices
+            .iter()
+            .find(|s| !self.ledger.slices.contains_key(*s))
+        {
             let words = format!("header {generation}@{uid} names {never}, which never was");
             self.violate(|| words);
         }
@@ -96,7 +108,11 @@ impl World {
         }
         let new = (spec.digest.clone(), spec.slices.clone());
         let revision = (uid.clone(), generation);
-        let known = self.ledger.published.entry(revision).or_insert_with(|| new.clone());
+        let known = self
+            .ledger
+            .published
+            .entry(revision)
+            .or_insert_with(|| new.clone());
         if *known != new {
             self.violate(|| format!("revision {generation}@{uid} has two contents"));
         }
@@ -104,7 +120,11 @@ impl World {
         let settings = serde_json::to_string(&spec.settings).unwrap_or_default();
         let content = format!("{} {settings} {}", spec.gateway.uid, lines.join("\n"));
         let digest = spec.digest.clone();
-        let known = self.ledger.digests.entry(content).or_insert_with(|| digest.clone());
+        let known = self
+            .ledger
+            .digests
+            .entry(content)
+            .or_insert_with(|| digest.clone());
         if *known != digest {
             self.violate(|| format!("one content, two digests: header {generation}@{uid}"));
         }
@@ -115,7 +135,9 @@ impl World {
         let uid = eip.metadata.uid.clone().unwrap_or_default();
         let name = eip.metadata.name.clone().unwrap_or_default();
         let namespace = eip.metadata.namespace.clone().unwrap_or_default();
-        self.ledger.eips.insert(uid.clone(), (namespace, name.clone()));
+        self.ledger
+            .eips
+            .insert(uid.clone(), (namespace, name.clone()));
         let Some(status) = &eip.status else { return };
         let ready = conditions(&Object::EIP(eip.clone()))
             .iter()
@@ -145,7 +167,8 @@ impl World {
                 })
             });
             if !proved {
-                let words = format!("EIP {name} is Ready at {tenancy:?}, which never proved {address}");
+                let words =
+                    format!("EIP {name} is Ready at {tenancy:?}, which never proved {address}");
                 return self.violate(|| words);
             }
         }
@@ -162,7 +185,9 @@ impl World {
             return;
         };
         let uid = write.uid.as_str();
-        let observed = ready.get("observedGeneration").and_then(serde_json::Value::as_i64);
+        let observed = ready
+            .get("observedGeneration")
+            .and_then(serde_json::Value::as_i64);
         let words = match kind {
             Kind::EIP => self.doubt(who, uid, None, self.was_ready(key, write)),
             Kind::FIP | Kind::DNAT => self.doubt(who, uid, observed, true),
@@ -182,7 +207,8 @@ impl World {
         if eip.metadata.resource_version.as_ref() != Some(&write.resource_version) {
             return true;
         }
-        eip.status.as_ref().is_some_and(|s| s.holder.is_some()) && write.status.get("holder").is_none()
+        eip.status.as_ref().is_some_and(|s| s.holder.is_some())
+            && write.status.get("holder").is_none()
     }
 
     /// Why an object is not Ready by what this process may know; `stays`: only
@@ -208,11 +234,7 @@ impl World {
                 why = format!("the Lease was read live {} ms ago", self.now - at);
                 continue;
             }
-            let tenancy: Tenancy = (
-                holder.clone(),
-                term.lease_uid.to_string(),
-                term.transitions,
-            );
+            let tenancy: Tenancy = (holder.clone(), term.lease_uid.to_string(), term.transitions);
             let unproved = own.iter().find(|line| {
                 let since = self.ledger.since(header.as_str(), *generation, line);
                 !self.ledger.proved(&tenancy, header.as_str(), since, line)
@@ -221,12 +243,17 @@ impl World {
                 why = format!("{tenancy:?} has not proved {line:?}");
                 continue;
             }
-            let other = own.iter().find(|l| observed.is_some_and(|g| generation_of(l) != Some(g)));
+            let other = own
+                .iter()
+                .find(|l| observed.is_some_and(|g| generation_of(l) != Some(g)));
             if let Some(line) = other {
                 why = format!("{line:?} is not of generation {observed:?}");
                 continue;
             }
-            let addresses: Vec<String> = own.iter().map(|l| address_of(&key_of(l)).to_owned()).collect();
+            let addresses: Vec<String> = own
+                .iter()
+                .map(|l| address_of(&key_of(l)).to_owned())
+                .collect();
             let reach = self.ledger.reach(&tenancy, header.as_str());
             let uncovered = lines.iter().find(|line| {
                 !stays
@@ -299,7 +326,11 @@ impl World {
         let instance = self.machines[n].instance.to_string();
         if let (KernelOp::Apply { .. }, Some(now)) = (op, self.machines[n].kernel.stamp.clone()) {
             let order = |uid: &str| self.ledger.headers.iter().position(|h| h == uid);
-            let before = self.ledger.committed.get(&instance).and_then(|all| all.last());
+            let before = self
+                .ledger
+                .committed
+                .get(&instance)
+                .and_then(|all| all.last());
             let back = before.is_some_and(|(old, _)| match old.uid == now.0.uid {
                 true => now.0.generation < old.generation,
                 false => order(now.0.uid.as_str()) < order(old.uid.as_str()),
@@ -316,7 +347,9 @@ impl World {
             }
             self.ledger.committed.entry(instance).or_default().push(now);
             let entries = &self.machines[n].kernel.entries;
-            let gone = entries.iter().find(|key| self.ledger.gone.contains(uid_of(key)));
+            let gone = entries
+                .iter()
+                .find(|key| self.ledger.gone.contains(uid_of(key)));
             if let Some(gone) = gone.cloned() {
                 return self.violate(|| format!("a kernel takes {gone:?}, whose object is gone"));
             }
@@ -340,14 +373,22 @@ impl World {
     pub fn judge_kernels(&mut self) {
         let mut answering: BTreeMap<IpAddr, usize> = BTreeMap::new();
         let mut wrong = None;
-        for (n, machine) in self.machines.iter().enumerate().filter(|(_, m)| m.answers()) {
+        for (n, machine) in self
+            .machines
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| m.answers())
+        {
             if machine.kernel.stamp.is_none() {
                 wrong = Some(format!("{} answers without rules", machine.instance));
             }
             for address in &machine.kernel.held {
                 if let Some(other) = answering.insert(*address, n) {
                     let other = &self.machines[other].instance;
-                    wrong = Some(format!("{address} is answered for by {other} and {}", machine.instance));
+                    wrong = Some(format!(
+                        "{address} is answered for by {other} and {}",
+                        machine.instance
+                    ));
                 }
             }
         }

@@ -290,9 +290,10 @@ impl World {
         }
         let from = Sender::Agent(n, self.machines[n].life);
         let now = self.now;
-        let make = self.machines[n].process.as_mut().is_some_and(|process| {
-            process.make_at.take_if(|at| *at <= now).is_some()
-        });
+        let make = self.machines[n]
+            .process
+            .as_mut()
+            .is_some_and(|process| process.make_at.take_if(|at| *at <= now).is_some());
         if make {
             self.request(from, Body::MakeReport);
         }

@@ -73,14 +73,14 @@ const SHORT: Scenario = Scenario {
     wishes: &[Wish::DropFip(0)],
     faults: &[Step::DeletePod(0)],
     faults_max: 1,
-    depth: 4,
+    depth: 2,
     sometimes: &[],
 };
 
 const LONG: [Scenario; 5] = [
     Scenario {
         name: "a FIP is deleted while the pod is replaced",
-        depth: 7,
+        depth: 4,
         sometimes: &["an instance reports that it has given up"],
         ..SHORT
     },
@@ -88,7 +88,7 @@ const LONG: [Scenario; 5] = [
         name: "an EIP moves, and an operator dies",
         wishes: &[Wish::Move(0, 1)],
         faults: &[Step::Crash(0), Step::Crash(1)],
-        depth: 7,
+        depth: 4,
         sometimes: &["an operator dies", "an EIP is moved"],
         ..SHORT
     },
@@ -96,7 +96,7 @@ const LONG: [Scenario; 5] = [
         name: "a FIP changes there and back, and the agent dies between commit and report",
         wishes: &[Wish::Retarget(0, 6), Wish::Retarget(0, 5)],
         faults: &[Step::Kill(0)],
-        depth: 7,
+        depth: 4,
         sometimes: &["an agent dies between commit and report"],
         ..SHORT
     },
@@ -104,7 +104,7 @@ const LONG: [Scenario; 5] = [
         name: "an EIP is made anew under its name, and the node boots anew",
         wishes: &[Wish::DropFip(0), Wish::DropEip(0), Wish::Eip(0, false)],
         faults: &[Step::Reboot(0)],
-        depth: 7,
+        depth: 4,
         sometimes: &["a node boots anew"],
         ..SHORT
     },
@@ -114,7 +114,7 @@ const LONG: [Scenario; 5] = [
         wishes: &[Wish::Fip(0)],
         faults: &[Step::Crash(0), Step::Kill(0), Step::DeletePod(0)],
         faults_max: 2,
-        depth: 6,
+        depth: 4,
         ..SHORT
     },
 ];
@@ -147,7 +147,9 @@ impl World {
                 }
             }
             Step::Agent(n) | Step::Commits(n) => {
-                let Some(n) = self.first_machine(n) else { return };
+                let Some(n) = self.first_machine(n) else {
+                    return;
+                };
                 let reports = matches!(step, Step::Agent(_));
                 self.let_agent_work(n, reports);
             }
@@ -380,11 +382,15 @@ fn check(scenarios: &[Scenario]) {
         for (what, times) in &explored.reached {
             println!("model:   sometimes {what}: in {times} states");
         }
+        // One that was never counted is only told.
         let old = counts.insert(scenario.name.to_owned(), count.clone());
-        assert!(bless || old.as_ref() == Some(&count), "{}: {count}, was {old:?}", scenario.name);
+        let same = old.as_ref().is_none_or(|old| *old == count);
+        assert!(bless || same, "{}: {count}, was {old:?}", scenario.name);
     }
     if bless {
-        let lines = counts.iter().map(|(name, count)| format!("{name}: {count}\n"));
+        let lines = counts
+            .iter()
+            .map(|(name, count)| format!("{name}: {count}\n"));
         std::fs::write(&file, lines.collect::<String>()).unwrap();
     }
 }

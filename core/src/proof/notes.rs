@@ -73,7 +73,11 @@ fn words(object: &Object) -> String {
         }
         Object::GatewayConfig(o) => format!(
             "Header {:?} {:?}@{:?} v{:?} names {:?}",
-            o.metadata.name, o.metadata.generation, o.metadata.uid, o.metadata.resource_version, o.spec.slices
+            o.metadata.name,
+            o.metadata.generation,
+            o.metadata.uid,
+            o.metadata.resource_version,
+            o.spec.slices
         ),
         Object::RuleSlice(o) => format!("Slice {:?}: {:?}", o.metadata.name, o.spec.entries),
         Object::AddressClaim(o) => format!(
@@ -89,7 +93,10 @@ fn words(object: &Object) -> String {
             let meta = meta(other);
             let finalizers = meta.and_then(|m| m.finalizers.clone());
             let deleting = meta.is_some_and(|m| m.deletion_timestamp.is_some());
-            format!("{kind:?} {} {uid} deleting {deleting} {finalizers:?} {said:?}", key.name)
+            format!(
+                "{kind:?} {} {uid} deleting {deleting} {finalizers:?} {said:?}",
+                key.name
+            )
         }
     }
 }

@@ -129,14 +129,18 @@ fn long() {
         let (broken, _) = beginnings.run(seed);
         assert_eq!(broken, None, "known seed {seed}");
     }
-    println!("sim: {} seeds that once failed hold; from seed {first} on", known().len());
+    println!(
+        "sim: {} seeds that once failed hold; from seed {first} on",
+        known().len()
+    );
     let next = AtomicU64::new(0);
     let done = AtomicU64::new(0);
     let reached: Mutex<BTreeMap<&'static str, (u64, u64)>> = Mutex::default();
     let failed: Mutex<Vec<u64>> = Mutex::default();
     let work = || loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
-        if n >= count || begun.elapsed().as_secs() >= secs || failed.lock().unwrap().len() >= fails {
+        if n >= count || begun.elapsed().as_secs() >= secs || failed.lock().unwrap().len() >= fails
+        {
             return;
         }
         let seed = first.wrapping_add(n);
@@ -163,6 +167,10 @@ fn long() {
         println!("sim: sometimes {what}: in {runs} schedules, {times} times");
     }
     let (done, failed) = (done.into_inner(), failed.into_inner().unwrap());
-    println!("sim: {done} schedules in {} s, {} failed", begun.elapsed().as_secs(), failed.len());
+    println!(
+        "sim: {done} schedules in {} s, {} failed",
+        begun.elapsed().as_secs(),
+        failed.len()
+    );
     assert_eq!(failed, Vec::<u64>::new());
 }

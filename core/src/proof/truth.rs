@@ -72,7 +72,9 @@ impl World {
     }
 
     fn doubt_eip(&self, object: &Object) -> Option<String> {
-        let Object::EIP(eip) = object else { return None };
+        let Object::EIP(eip) = object else {
+            return None;
+        };
         let name = object.identity().1.name;
         let (accepted, ready) = (Self::says(object, "Accepted"), Self::says(object, "Ready"));
         let gateway = key("net", &eip.spec.gateway.name);
@@ -81,6 +83,10 @@ impl World {
         let said = format!("EIP {name}: Accepted {accepted:?}, Ready {ready:?}");
         if whole && eip.metadata.deletion_timestamp.is_none() && accepted.0 != "True" {
             return Some(said);
+        }
+        // A gateway that is being deleted may have begun to go before the EIP came to it.
+        if !self.stands(Kind::NATGateway, &gateway) && ready.0 != "True" {
+            return None;
         }
         // One that is being deleted and still has rules serves on.
         if accepted.0 != "True" && eip.metadata.deletion_timestamp.is_none() {
@@ -103,8 +109,16 @@ impl World {
         let mut addresses = [&status.ipv4, &status.ipv6].into_iter().flatten();
         let missing = addresses.find(|address| {
             let prefix = format!("addr {uid} {address} ");
-            !machine.kernel.entries.iter().any(|k| k.starts_with(&prefix))
-                || !machine.kernel.held.iter().any(|a| a.to_string() == **address)
+            !machine
+                .kernel
+                .entries
+                .iter()
+                .any(|k| k.starts_with(&prefix))
+                || !machine
+                    .kernel
+                    .held
+                    .iter()
+                    .any(|a| a.to_string() == **address)
         });
         if status.ipv4.is_none() && status.ipv6.is_none() {
             return Some(format!("{said}, without an address"));
@@ -133,7 +147,12 @@ impl World {
         let mut expected = BTreeMap::new();
         for (_, kind, name, eip) in rules {
             let object = self.server.get(Kind::EIP, &key("tenants", &eip));
+            let gateway = match object {
+                Some(Object::EIP(eip)) => key("net", &eip.spec.gateway.name),
+                _ => Key::default(),
+            };
             let whole = object.is_some_and(|o| Self::says(o, "Accepted").0 == "True")
+                && self.stands(Kind::NATGateway, &gateway)
                 && self.stands(Kind::EIP, &key("tenants", &eip))
                 && self.stands(kind, &name);
             let free = match taken.get(&eip) {

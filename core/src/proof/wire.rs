@@ -38,7 +38,10 @@ pub enum Body {
     /// Any action of an agent but on its kernel.
     Agent(agent::Action),
     /// The agent's report, with the object as the agent last saw it.
-    Report(Box<sluice_crds::internal::GatewayInstanceStatus>, Option<Seen>),
+    Report(
+        Box<sluice_crds::internal::GatewayInstanceStatus>,
+        Option<Seen>,
+    ),
     /// Make the report, or take over an earlier process' one.
     MakeReport,
 }
