@@ -75,7 +75,7 @@ impl World {
             let Some(gateway_uid) = deployment else {
                 continue;
             };
-            if pods.iter().filter(owned).next().is_some() {
+            if pods.iter().any(|pod| owned(&pod)) {
                 continue;
             }
             let used = self.machines.iter().rev().map(|m| m.pod.clone());

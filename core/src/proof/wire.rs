@@ -28,6 +28,7 @@ pub struct Request {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are few of them at a time")]
 pub enum Body {
     /// Of the operators' election: read, or write.
     Elect(Option<lease::Write>),
