@@ -38,10 +38,10 @@ demo: setup ## Show the main job: NAT in both families, and the race
 	@target/release/sluice-demo
 
 test: setup ## Run all tests, short form
-	@scripts/test.sh unit kernel ovn e2e
+	@scripts/test.sh unit kernel ovsdb e2e
 
 test-full: setup ## Run all tests, long form
-	@scripts/test.sh --full unit kernel ovn e2e
+	@scripts/test.sh --full unit kernel ovsdb ovn e2e
 
 test-unit: ## Run the tests that need no root
 	@scripts/test.sh unit
@@ -49,8 +49,8 @@ test-unit: ## Run the tests that need no root
 test-kernel: ## Run netlink and packets in network namespaces
 	@scripts/test.sh kernel
 
-test-ovn: ## Run what speaks with OVN's databases
-	@scripts/test.sh ovn
+test-ovn: ## Run the OVN data plane on a real OVN network
+	@scripts/test.sh ovsdb ovn
 
 test-e2e: setup ## Run the scenarios on the lab
 	@scripts/test.sh e2e

@@ -10,10 +10,11 @@ cd "$(dirname "$0")/.." || exit 1
 readonly out=$PWD/target/ovn
 # The programs, and the libraries that a bare machine does not have.
 readonly packages=(openvswitch-common openvswitch-switch ovn-common ovn-central ovn-host
+    ethtool libmnl0
     libxdp1 libbpf1 libelf1 libcap-ng0 libnuma1 libunbound8 libevent-2.1-7 libnettle8 libhogweed6 libgmp10)
 readonly programs=(usr/sbin/ovsdb-server usr/bin/ovsdb-tool usr/bin/ovsdb-client usr/bin/ovs-appctl
     usr/bin/ovs-vsctl usr/bin/ovn-nbctl usr/bin/ovn-sbctl usr/bin/ovn-northd usr/bin/ovn-controller
-    usr/lib/openvswitch-switch/ovs-vswitchd)
+    usr/lib/openvswitch-switch/ovs-vswitchd sbin/ethtool)
 
 say() { echo "ovn: $*"; }
 fail() {
@@ -29,7 +30,7 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
 rm -rf "$out"
 mkdir -p "$out/deb" "$out/root" || exit 1
 log=$out/log
-say "downloading ${#packages[@]} packages of Debian (9 MB) into target/ovn; nothing is installed"
+say "downloading ${#packages[@]} packages of Debian (10 MB) into target/ovn; nothing is installed"
 download() { (cd "$out/deb" && apt-get -o APT::Sandbox::User=root download "${packages[@]}") >>"$log" 2>&1; }
 # A list that is old, or none, names files that are not there any more.
 download || { say "asking for a newer list of packages"; apt-get update >>"$log" 2>&1 && download; } ||

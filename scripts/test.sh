@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [--full] unit|kernel|ovn|e2e ... : runs tiers of tests and counts them.
+# test.sh [--full] unit|kernel|ovsdb|ovn|e2e ... : runs tiers of tests and counts them.
 #
 # The last lines say per tier, and in total, how many passed, failed and were
 # skipped. Exit code 1 when anything failed or a tier ran nothing.
@@ -50,8 +50,12 @@ kernel() { # nf_tables, conntrack and packets, in namespaces of their own
   cargo test --quiet --no-fail-fast "${release[@]}" "${targets[@]}"
 }
 
-ovn() { # the OVSDB client at real servers
+ovsdb() { # the client of OVN's databases at real servers
   scripts/ovn.sh && cargo test --quiet --no-fail-fast -p ovsdb-client --test server
+}
+
+ovn() { # the OVN data plane on three chassis, in namespaces; two such networks at once
+  scripts/ovn.sh && cargo test --quiet --no-fail-fast "${release[@]}" --test ovn -- --test-threads 2
 }
 
 e2e() { # the operator at a real API server, the lab itself, the scenarios

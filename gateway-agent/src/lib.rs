@@ -16,5 +16,6 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod options;
+pub mod ovn;
 pub mod run;
 pub mod server;

@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use sluice_core::identity::Uid;
 
 use crate::kernel::KernelOptions;
+use crate::ovn::OvnOptions;
 
 /// Port of `/healthz`, `/readyz` and `/metrics` where `--http-bind` is not given.
 pub const HTTP_PORT: u16 = 9808;
@@ -48,6 +49,12 @@ pub struct Options {
     /// Let others change the nft tables (by default the kernel refuses it, Linux 6.9 and later).
     #[arg(long, env = "SHARED_TABLES")]
     pub shared_tables: bool,
+    /// What serves the gateway.
+    #[arg(long, env = "DATAPLANE", value_enum, default_value_t = DataPlaneKind::Nftables)]
+    pub dataplane: DataPlaneKind,
+    /// Where OVN's databases are.
+    #[command(flatten)]
+    pub ovn: OvnOptions,
     /// How logs are written.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -63,6 +70,15 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+/// What serves a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DataPlaneKind {
+    /// The kernel of the pod.
+    Nftables,
+    /// The chassis of an OVN network.
+    Ovn,
 }
 
 impl Options {
@@ -81,5 +97,36 @@ impl Options {
     #[must_use]
     pub fn uid(&self) -> Uid {
         Uid::new(self.pod_uid.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = "agent --pod-name p --pod-uid u --pod-namespace n --pod-ips 10.0.0.1 --node-name n \
+                       --gateway g --gateway-uid u";
+
+    fn parse(more: &str) -> Result<Options, clap::Error> {
+        Options::try_parse_from(POD.split_whitespace().chain(more.split_whitespace()))
+    }
+
+    #[test]
+    fn ovn_wants_to_be_told_where_and_nftables_does_not() {
+        assert_eq!(parse("").unwrap().dataplane, DataPlaneKind::Nftables);
+        let all = "--northbound unix:/nb --southbound unix:/sb --router r --gateway-port p";
+        let options = parse(&format!("--dataplane ovn {all}")).unwrap();
+        assert_eq!(
+            (
+                options.ovn.router.as_str(),
+                options.ovn.gateway_port.as_str()
+            ),
+            ("r", "p")
+        );
+        for missing in ["--northbound", "--southbound", "--router", "--gateway-port"] {
+            let rest = all.replace(missing, "--tls-ca");
+            let error = parse(&format!("--dataplane ovn {rest}")).unwrap_err();
+            assert!(error.to_string().contains(missing), "{error}");
+        }
     }
 }

@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# lab.sh up|down|stop-controller|start-controller|kill-chassis DIR [N]: an OVN network on one machine.
+#
+#   client (10.155.30.9, ::9) - ext ---- br-ex of each chassis
+#                                            |  gateway port of r1: 10.155.30.1, ::1
+#                                           r1
+#                                            |  10.244.0.1, fd00:10:244::1
+#        vm1 on chassis 1, vm2 on chassis 2, vm3 on chassis 3: 10.244.0.1N, fd00:10:244::1N
+#
+# Real ovn-northd, northbound and southbound ovsdb-servers; three chassis, each a network
+# namespace with ovsdb-server, ovs-vswitchd (userspace datapath) and ovn-controller; geneve
+# between them. No kernel module. Everything is in DIR and in namespaces named after it.
+set -euo pipefail
+top=$(cd "$(dirname "$0")/../../.." && pwd)
+ovn=$top/target/ovn
+export LD_LIBRARY_PATH=$ovn/lib
+PATH=$ovn/root/sbin:$ovn/root/usr/bin:$ovn/root/usr/sbin:$ovn/root/usr/lib/openvswitch-switch:$PATH
+command=$1
+dir=$2
+prefix=$(basename "$dir")
+nb=unix:$dir/nb.sock
+sb=unix:$dir/sb.sock
+
+ns() { echo "$prefix-$1"; }
+in_ns() { local name=$1; shift; ip netns exec "$(ns "$name")" "$@"; }
+# Without hardware that fills checksums in, what leaves a socket must have them.
+plain() { in_ns "$1" ethtool -K "$2" tx off >/dev/null; }
+
+# run NAME COMMAND...: in the background, its pid kept.
+run() {
+    local name=$1
+    shift
+    setsid "$@" >>"$dir/$name.out" 2>&1 </dev/null &
+    echo $! >"$dir/$name.pid"
+}
+
+wait_for() { # COMMAND...
+    local n
+    for n in $(seq 600); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    echo "lab: not within 30 s: $*" >&2
+    return 1
+}
+
+log() { echo "-vconsole:off -vsyslog:off -vfile:info --log-file=$dir/$1.log --no-chdir"; }
+control() { echo "--unixctl=$dir/$1.ctl"; }
+
+database() { # NAME SCHEMA
+    ovsdb-tool create "$dir/$1.db" "$2"
+    # shellcheck disable=SC2046
+    run "$1" ovsdb-server $(log "$1") $(control "$1") --remote="punix:$dir/$1.sock" "$dir/$1.db"
+    wait_for test -S "$dir/$1.sock"
+}
+
+controller() { # N
+    # shellcheck disable=SC2046
+    run "controller$1" ip netns exec "$(ns "c$1")" env OVS_RUNDIR="$dir/c$1" OVN_RUNDIR="$dir/c$1" \
+        ovn-controller $(log "controller$1") "unix:$dir/c$1.sock"
+}
+
+chassis() { # N
+    local n=$1
+    mkdir -p "$dir/c$n"
+    ip netns add "$(ns "c$n")"
+    in_ns "c$n" ip link set lo up
+    local pair
+    for pair in under ext; do
+        in_ns switch ip link add "$pair-c$n" type veth peer name "$pair" netns "$(ns "c$n")"
+        in_ns switch ip link set "$pair-c$n" master "$pair" up
+        in_ns "c$n" ip link set "$pair" up
+        plain "c$n" "$pair"
+    done
+    database "c$n" "$ovn/root/usr/share/openvswitch/vswitch.ovsschema"
+    # shellcheck disable=SC2046
+    run "vswitchd$n" ip netns exec "$(ns "c$n")" env OVS_RUNDIR="$dir/c$n" \
+        ovs-vswitchd $(log "vswitchd$n") $(control "vswitchd$n") "unix:$dir/c$n.sock"
+    ovs "$n" --no-wait init -- set open . external_ids:system-id="chassis$n" \
+        external_ids:ovn-remote="$sb" external_ids:ovn-encap-type=geneve \
+        external_ids:ovn-encap-ip="172.31.0.$n" external_ids:ovn-bridge-mappings=outside:br-ex \
+        external_ids:ovn-bridge-datapath-type=netdev external_ids:ovn-monitor-all=true
+    wait_for ovs "$n" --timeout=20 add-br br-under -- set bridge br-under datapath_type=netdev -- add-port br-under under
+    ovs "$n" --timeout=20 add-br br-ex -- set bridge br-ex datapath_type=netdev -- add-port br-ex ext
+    ovs "$n" --timeout=20 add-br br-int -- set bridge br-int datapath_type=netdev fail_mode=secure
+    in_ns "c$n" ip address add "172.31.0.$n/24" dev br-under
+    in_ns "c$n" ip link set br-under up
+    controller "$n"
+    vm "$n"
+}
+
+ovs() { local n=$1; shift; ovs-vsctl --db="unix:$dir/c$n.sock" "$@"; }
+
+vm() { # N, on chassis N
+    local n=$1
+    ip netns add "$(ns "vm$n")"
+    in_ns "vm$n" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+    in_ns "vm$n" ip link set lo up
+    in_ns "c$n" ip link add "tap$n" type veth peer name eth0 address "02:00:00:00:01:0$n" netns "$(ns "vm$n")"
+    in_ns "c$n" ip link set "tap$n" up
+    in_ns "vm$n" ip link set eth0 mtu 1400 up
+    plain "vm$n" eth0
+    in_ns "vm$n" ip address add "10.244.0.1$n/16" dev eth0
+    in_ns "vm$n" ip address add "fd00:10:244::1$n/64" dev eth0 nodad
+    in_ns "vm$n" ip route add default via 10.244.0.1
+    in_ns "vm$n" ip route add default via fd00:10:244::1
+    ovs "$n" --timeout=20 add-port br-int "tap$n" -- set interface "tap$n" external_ids:iface-id="vm$n"
+}
+
+topology() {
+    local n
+    set -- --db="$nb"
+    ovn-nbctl "$@" ls-add lan -- lr-add r1 \
+        -- lrp-add r1 r1-lan 02:00:00:00:00:01 10.244.0.1/16 fd00:10:244::1/64 \
+        -- lsp-add lan lan-r1 -- lsp-set-type lan-r1 router -- lsp-set-addresses lan-r1 router \
+        -- lsp-set-options lan-r1 router-port=r1-lan \
+        -- ls-add outside \
+        -- lrp-add r1 r1-outside 02:00:00:00:00:02 10.155.30.1/24 2001:db8:1::1/64 \
+        -- lsp-add outside outside-r1 -- lsp-set-type outside-r1 router -- lsp-set-addresses outside-r1 router \
+        -- lsp-set-options outside-r1 router-port=r1-outside nat-addresses=router \
+        -- lsp-add outside outside-net -- lsp-set-type outside-net localnet \
+        -- lsp-set-addresses outside-net unknown -- lsp-set-options outside-net network_name=outside \
+        -- lrp-set-gateway-chassis r1-outside chassis1 30 \
+        -- lrp-set-gateway-chassis r1-outside chassis2 20
+    for n in 1 2 3; do
+        ovn-nbctl "$@" lsp-add lan "vm$n" \
+            -- lsp-set-addresses "vm$n" "02:00:00:00:01:0$n 10.244.0.1$n fd00:10:244::1$n"
+    done
+}
+
+up() {
+    mkdir -p "$dir"
+    ip netns add "$(ns switch)"
+    ip netns add "$(ns client)"
+    local bridge
+    for bridge in under ext; do
+        in_ns switch ip link add "$bridge" type bridge mcast_snooping 0
+        in_ns switch ip link set "$bridge" up
+    done
+    in_ns switch ip link add client type veth peer name eth0 netns "$(ns client)"
+    in_ns switch ip link set client master ext up
+    in_ns client sysctl -qw net.ipv6.conf.all.accept_dad=0
+    in_ns client ip link set lo up
+    in_ns client ip link set eth0 mtu 1400 up
+    plain client eth0
+    in_ns client ip address add 10.155.30.9/24 dev eth0
+    in_ns client ip address add 2001:db8:1::9/64 dev eth0 nodad
+    database nb "$ovn/root/usr/share/ovn/ovn-nb.ovsschema"
+    database sb "$ovn/root/usr/share/ovn/ovn-sb.ovsschema"
+    ovn-nbctl --db="$nb" init
+    ovn-sbctl --db="$sb" init
+    # shellcheck disable=SC2046
+    run northd env OVN_RUNDIR="$dir" ovn-northd $(log northd) $(control northd) --ovnnb-db="$nb" --ovnsb-db="$sb"
+    local n pids=()
+    for n in 1 2 3; do
+        chassis "$n" &
+        pids+=($!)
+    done
+    for n in "${pids[@]}"; do wait "$n"; done
+    topology
+    wait_for ovn-nbctl --db="$nb" --timeout=20 --wait=hv sync
+}
+
+kill_pid() { # NAME
+    local pid
+    pid=$(cat "$dir/$1.pid" 2>/dev/null) || return 0
+    rm -f "$dir/$1.pid"
+    kill -CONT "$pid" 2>/dev/null || true
+    kill -9 "$pid" 2>/dev/null || true
+}
+
+down() {
+    local file name
+    for file in "$dir"/*.pid; do
+        [ -e "$file" ] && kill_pid "$(basename "$file" .pid)"
+    done
+    for name in $(ip netns list | awk '{print $1}' | grep "^$prefix-" || true); do
+        ip netns del "$name"
+    done
+    rm -rf "$dir"
+}
+
+case $command in
+up) up ;;
+down) down ;;
+stop-controller) kill -STOP "$(cat "$dir/controller$3.pid")" ;;
+continue-controller) kill -CONT "$(cat "$dir/controller$3.pid")" ;;
+kill-chassis)
+    kill_pid "controller$3"
+    kill_pid "vswitchd$3"
+    ;;
+nbctl) shift 2; ovn-nbctl --db="$nb" "$@" ;;
+sbctl) shift 2; ovn-sbctl --db="$sb" "$@" ;;
+*) echo "lab: what is $command?" >&2; exit 1 ;;
+esac
