@@ -30,7 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "an_agent_killed_amid_its_commits_leaves_whole_rules",
-        secs: 300,
+        secs: 600,
         full: false,
         run: killed_amid_commits,
     },
@@ -121,7 +121,8 @@ fn killed_amid_commits(stage: &mut Stage) -> Outcome {
             .collect();
         stage.delete_all(&all)?;
         for name in &names {
-            stage.wait_gone("EIP", NS, name, 40.0)?;
+            // Ready before it was killed, they go when its container is back.
+            stage.wait_gone("EIP", NS, name, 75.0)?;
         }
     }
     stage.probes_pass(5.0)

@@ -123,6 +123,11 @@ fn damaged(stage: &mut Stage) -> Outcome {
     Ok(())
 }
 
+/// The routes that the LAN's IPAM gave the pod would carry what a routing rule that was
+/// taken out does not carry any more.
+const WITHOUT_LAN_ROUTES: &str = "ip route flush root 10.244.0.0/16 table main; \
+    ip -6 route flush root fd00:10:244::/64 table main";
+
 fn each_damage(stage: &Stage) -> Outcome<usize> {
     let families = Family::BOTH;
     let segments = Segments::plug(stage)?;
@@ -131,6 +136,7 @@ fn each_damage(stage: &Stage) -> Outcome<usize> {
     stage.wait_all_ready(30.0)?;
     let mut hosts = segments.hosts()?;
     let mut gateway = UnderTest::new(stage)?;
+    gateway.damage(WITHOUT_LAN_ROUTES)?;
     let (mut wrong, mut count) = (Vec::new(), 0);
     for family in families {
         for (check, damage) in sample(shown(family, Setup::TwoUplinks), stage.full) {
