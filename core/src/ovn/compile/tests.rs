@@ -230,7 +230,7 @@ fn rows_of_others_are_left_alone_and_what_is_against_them_is_refused() {
         (nat(NatKind::Dnat, "192.0.2.9", "10.0.0.5"), None),
         (vips("192.0.2.3:81"), None),
     ] {
-        let compiled = compile(&all).beside(&[other.clone()]);
+        let compiled = compile(&all).beside(std::slice::from_ref(&other));
         let refused: Vec<(&str, &Refused)> = compiled
             .refused
             .iter()
