@@ -149,6 +149,16 @@ fn stands(
         if lease_of(life, version, eips, version.rv).as_ref() != Some(&lease.key) {
             continue;
         }
+        // An EIP that moved here after the Lease showed that pair is not late by it.
+        let here = |version: &&&Version<'_>| {
+            lease_of(life, version, eips, version.rv).as_ref() == Some(&lease.key)
+        };
+        let known = versions.iter().rev().skip_while(|v| v.at_us > at);
+        let came = known.take_while(here).last();
+        let was_elsewhere = came.map(|c| c.rv) != versions.first().map(|first| first.rv);
+        if was_elsewhere && came.is_some_and(|came| came.at_us > lease.at_us) {
+            continue;
+        }
         let eip = eip_of(life, version, eips, u64::MAX, at);
         let stands = match (life.kind.as_str(), pair) {
             (_, None) => false,
