@@ -26,7 +26,7 @@ pub const SCENARIOS: &[Scenario] = &[ROUND];
 const ROUND: Scenario = Scenario {
     name: "chaos_breaks_no_rule_and_ends_ready",
     secs: 400,
-    full: false,
+    full: true,
     run: round,
 };
 
