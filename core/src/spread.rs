@@ -9,8 +9,11 @@ pub fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The number of SplitMix64 after this one.
+/// By which the state of SplitMix64 grows from one number to the next.
+pub const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The number that SplitMix64 draws in a state.
 #[must_use]
-pub fn split_mix(seed: u64) -> u64 {
-    mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15))
+pub fn split_mix(state: u64) -> u64 {
+    mix(state.wrapping_add(STEP))
 }

@@ -31,6 +31,17 @@ pub enum Host {
     },
 }
 
+impl Host {
+    /// The pod of a namespace.
+    #[must_use]
+    pub fn pod(namespace: &str, name: &str) -> Self {
+        Self::Pod {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
 impl FromStr for Host {
     type Err = LabError;
 
@@ -40,10 +51,7 @@ impl FromStr for Host {
             [name] if FIXED.contains(name) => Ok(Self::Fixed((*name).to_owned())),
             ["node", name] => Ok(Self::Node(plan_of(name)?.name)),
             ["pod", namespace, name] if !namespace.is_empty() && !name.is_empty() => {
-                Ok(Self::Pod {
-                    namespace: (*namespace).to_owned(),
-                    name: (*name).to_owned(),
-                })
+                Ok(Self::pod(namespace, name))
             }
             _ => Err(LabError::Refused(format!(
                 "{text:?} is no host of a lab: use client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME"

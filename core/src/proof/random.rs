@@ -1,5 +1,7 @@
 //! Chance that a seed repeats (SplitMix64).
 
+use crate::spread::{STEP, split_mix};
+
 /// A stream of numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -10,11 +12,9 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let drawn = split_mix(self.0);
+        self.0 = self.0.wrapping_add(STEP);
+        drawn
     }
 
     /// A number below `n`, 0 where that is 0.

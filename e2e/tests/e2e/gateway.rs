@@ -170,10 +170,7 @@ impl Stage {
     /// The usual gateway's pod as a host of the lab.
     pub fn gateway_host(&self) -> Outcome<Host> {
         let (name, _) = self.gateway_pod()?;
-        Ok(Host::Pod {
-            namespace: GATEWAY.0.into(),
-            name,
-        })
+        Ok(Host::pod(GATEWAY.0, &name))
     }
 
     /// Waits until all that exists is Ready at another holder than `before`,

@@ -63,10 +63,7 @@ fn pod_network(stage: &mut Stage) -> Outcome {
         let route = format!("ip route replace {there} via {via} dev {link} onlink");
         run(stage, &Host::Node(node.into()), &["sh", "-c", &route])?;
     }
-    let server = Host::Pod {
-        namespace: "inside".into(),
-        name: "server".into(),
-    };
+    let server = Host::pod("inside", "server");
     let [eip4, eip6] = stage.addresses(GATEWAY.0, "own")?;
     for (eip, client) in [(eip4, OUTSIDE.0), (eip6, OUTSIDE.1)] {
         stage.expect_http(&outside("client"), &eip, 80, "server", client)?;

@@ -309,10 +309,7 @@ fn metrics_of(stage: &Stage, namespace: &str, name: &str, port: u16) -> Outcome<
     let Ok(ip) = ip.parse::<IpAddr>() else {
         return wrong(format!("pod {namespace}/{name} has no address"));
     };
-    let host = Host::Pod {
-        namespace: namespace.into(),
-        name: name.into(),
-    };
+    let host = Host::pod(namespace, name);
     let text = stage.lab.within(&host, || {
         fetch(SocketAddr::new(ip, port)).map_err(|source| LabError::Io {
             action: format!("read the metrics of {name}"),

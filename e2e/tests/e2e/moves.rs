@@ -250,8 +250,5 @@ fn nothing_has_moved(stage: &Stage, answers: &Answers, addresses: &[String; 2]) 
 }
 
 fn second_host(stage: &Stage) -> Outcome<Host> {
-    Ok(Host::Pod {
-        namespace: GATEWAY.0.into(),
-        name: stage.newest_pod(SECOND.0)?.0,
-    })
+    Ok(Host::pod(GATEWAY.0, &stage.newest_pod(SECOND.0)?.0))
 }

@@ -16,10 +16,7 @@ impl Stage {
         self.history.mark(Mark::OperatorOut);
         let mut killed = 0;
         for pod in self.list("Pod", NAMESPACE, "")? {
-            let host = Host::Pod {
-                namespace: NAMESPACE.into(),
-                name: text(&pod, "/metadata/name"),
-            };
+            let host = Host::pod(NAMESPACE, &text(&pod, "/metadata/name"));
             // A pod without a process is one that is just being replaced.
             killed += self.lab.signal(&host, Signal::KILL).unwrap_or(0);
         }

@@ -59,10 +59,7 @@ fn pod(name: &str, lan: Pair, labels: Value) -> Value {
 }
 
 fn host(name: &str) -> Host {
-    Host::Pod {
-        namespace: NS.into(),
-        name: name.into(),
-    }
+    Host::pod(NS, name)
 }
 
 /// Waits until a pod serves.

@@ -169,10 +169,7 @@ fn delete_pod_and_fips(stage: &Stage, pod: &str, force: bool) -> Outcome {
 fn wait_new_process(stage: &Stage, old: &str) -> Outcome<Host> {
     stage.wait_for("the start of the new agent", 60.0, || {
         let (name, _) = stage.gateway_pod().map_err(|failure| failure.to_string())?;
-        let host = Host::Pod {
-            namespace: GATEWAY.0.into(),
-            name: name.clone(),
-        };
+        let host = Host::pod(GATEWAY.0, &name);
         let lab = &stage.lab;
         let processes = host.processes(lab.paths(), lab.state()).unwrap_or_default();
         if name != old && processes.iter().any(|process| !process.pause) {

@@ -17,10 +17,7 @@ const TIMEOUT_MS: &str = "1500";
 
 /// A tenant pod as a host.
 pub fn tenant(name: &str) -> Host {
-    Host::Pod {
-        namespace: crate::address::TENANT_NAMESPACE.into(),
-        name: name.into(),
-    }
+    Host::pod(crate::address::TENANT_NAMESPACE, name)
 }
 
 /// A host outside.

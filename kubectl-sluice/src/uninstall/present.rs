@@ -72,7 +72,8 @@ impl Resource {
         Self::Namespaces,
     ];
 
-    const ALL: [Self; 28] = [
+    /// Every kind that is looked at.
+    pub const ALL: [Self; 28] = [
         Self::Fips,
         Self::Dnats,
         Self::Snats,

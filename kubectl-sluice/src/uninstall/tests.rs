@@ -13,33 +13,8 @@ const HOW: How = How {
 };
 
 fn full() -> Present {
-    use Resource::*;
     let mut present = Present::default();
-    for of in [
-        Fips,
-        Dnats,
-        Snats,
-        Eips,
-        Gateways,
-        Pools,
-        Configs,
-        Slices,
-        Instances,
-        Claims,
-        Deployments,
-        Pods,
-        Leases,
-        Accounts,
-        Roles,
-        Bindings,
-        Deletions,
-        Policies,
-        PolicyTexts,
-        OwnDeployments,
-        ClusterRoles,
-        Namespaces,
-        Definitions,
-    ] {
+    for of in Resource::ALL {
         present.add(
             of,
             Item {

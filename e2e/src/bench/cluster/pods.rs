@@ -27,10 +27,7 @@ pub(super) async fn pids(lab: &Lab, client: &Client) -> Result<Vec<(&'static str
             .iter()
             .find(|p| p.name_any().starts_with(starts) && p.metadata.deletion_timestamp.is_none())
             .ok_or_else(|| LabError::Content(format!("no {name} pod in {namespace}")))?;
-        let host = Host::Pod {
-            namespace: namespace.into(),
-            name: pod.name_any(),
-        };
+        let host = Host::pod(namespace, &pod.name_any());
         let pid = lab_pid(lab, &host)
             .ok_or_else(|| LabError::Content(format!("no process in {host}")))?;
         found.push((name, pid));

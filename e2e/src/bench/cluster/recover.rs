@@ -32,10 +32,7 @@ pub(super) async fn replace_pod(
         .await
         .doing(|| "delete the gateway pod".into())?;
     let new = gateway_pod(&pods, Some(&old)).await?;
-    let host = Host::Pod {
-        namespace: NAMESPACE.into(),
-        name: new,
-    };
+    let host = Host::pod(NAMESPACE, &new);
     let deadline = Instant::now() + PATIENCE;
     let pid = loop {
         match lab_pid(lab, &host) {

@@ -11,14 +11,10 @@ use crate::evidence::history::Mark;
 const BASE_US: u64 = 1_000_000;
 const EACH_US: u64 = 1_000_000 / 500;
 
-type Lives<'t, 'a> = BTreeMap<Life, Vec<&'t Version<'a>>>;
-type Eips<'t, 'a> = BTreeMap<(String, String), Vec<&'t Version<'a>>>;
-
 /// After a Lease shows another pair, no True may stand on the one before for
 /// longer than S.
 pub fn superseded(timeline: &Timeline<'_>, slack_us: u64, out: &mut Vec<Violation>) {
-    let lives = timeline.lives(&["EIP", "FIP", "DNAT", "SNAT"]);
-    let eips = newest_eips(timeline);
+    let past = Past::of(timeline, slack_us);
     for all in leases(timeline).into_values() {
         let mut pair = None;
         let changes: Vec<&Holding> = all
@@ -30,22 +26,15 @@ pub fn superseded(timeline: &Timeline<'_>, slack_us: u64, out: &mut Vec<Violatio
             })
             .collect();
         for (place, change) in changes.iter().enumerate() {
-            let deadline = deadline(timeline, &lives, &eips, change, change.at_us, slack_us);
-            let next = changes
-                .get(place + 1)
-                .map_or(timeline.end_us, |next| next.at_us);
-            if deadline < next {
-                stands(
-                    timeline,
-                    &lives,
-                    &eips,
-                    change,
-                    change.pair.as_ref(),
-                    deadline,
-                    "superseded",
-                    out,
-                );
-            }
+            let span = Span {
+                lease: change,
+                pair: change.pair.as_ref(),
+                from_us: change.at_us,
+                until_us: changes
+                    .get(place + 1)
+                    .map_or(timeline.end_us, |next| next.at_us),
+            };
+            past.outlasted(&span, "superseded", out);
         }
     }
 }
@@ -53,8 +42,7 @@ pub fn superseded(timeline: &Timeline<'_>, slack_us: u64, out: &mut Vec<Violatio
 /// After a Lease was not renewed for its duration, no True may stand on it for
 /// longer than S.
 pub fn expired(timeline: &Timeline<'_>, slack_us: u64, out: &mut Vec<Violation>) {
-    let lives = timeline.lives(&["EIP", "FIP", "DNAT", "SNAT"]);
-    let eips = newest_eips(timeline);
+    let past = Past::of(timeline, slack_us);
     for all in leases(timeline).into_values() {
         for (place, last) in all.iter().enumerate() {
             let same = |next: &&&Holding| next.pair != last.pair || next.renewed != last.renewed;
@@ -67,13 +55,13 @@ pub fn expired(timeline: &Timeline<'_>, slack_us: u64, out: &mut Vec<Violation>)
             if last.pair.is_none() || last.duration_us == 0 || !first {
                 continue;
             }
-            let from = last.at_us + last.duration_us;
-            let deadline = deadline(timeline, &lives, &eips, last, from, slack_us);
-            if deadline < next {
-                stands(
-                    timeline, &lives, &eips, last, None, deadline, "expired", out,
-                );
-            }
+            let span = Span {
+                lease: last,
+                pair: None,
+                from_us: last.at_us + last.duration_us,
+                until_us: next,
+            };
+            past.outlasted(&span, "expired", out);
         }
     }
 }
@@ -86,91 +74,57 @@ fn leases<'t>(timeline: &'t Timeline<'_>) -> BTreeMap<&'t (String, String), Vec<
     out
 }
 
-/// `from` + S, S counted only while the operator can write.
-fn deadline(
-    timeline: &Timeline<'_>,
-    lives: &Lives<'_, '_>,
-    eips: &Eips<'_, '_>,
-    lease: &Holding,
-    from: u64,
-    slack_us: u64,
-) -> u64 {
-    let served = lives.iter().filter(|(life, versions)| {
-        versions
-            .first()
-            .is_some_and(|first| lease_of(life, first, eips, first.rv).as_ref() == Some(&lease.key))
-    });
-    let bound = BASE_US + EACH_US * u64::try_from(served.count()).unwrap_or(0) + slack_us;
-    let mut deadline = from + bound;
-    let mut out_since = None;
-    for (at, mark) in &timeline.marks {
-        match mark {
-            Mark::OperatorOut => out_since = out_since.or(Some(*at)),
-            Mark::OperatorBack => {
-                let since = out_since.take();
-                if *at > from && since.is_some_and(|since| since < deadline) {
-                    deadline = deadline.max(at + bound);
-                }
-            }
-            _ => {}
-        }
-    }
-    // The operator never came back: nothing can be asked of it.
-    if out_since.is_some_and(|since| since < deadline) {
-        u64::MAX
-    } else {
-        deadline
-    }
+/// A stretch of time in which a True of a Lease's objects may stand on `pair` only.
+struct Span<'t> {
+    lease: &'t Holding,
+    /// `None`: no True may stand at all.
+    pair: Option<&'t Pair>,
+    from_us: u64,
+    until_us: u64,
 }
 
-/// Adds a violation for every object of the Lease that is True at `at` without
-/// `pair` standing behind it.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "two rules share it, each with its own moment"
-)]
-fn stands(
-    timeline: &Timeline<'_>,
-    lives: &Lives<'_, '_>,
-    eips: &Eips<'_, '_>,
-    lease: &Holding,
-    pair: Option<&Pair>,
-    at: u64,
-    rule: &'static str,
-    out: &mut Vec<Violation>,
-) {
-    for (life, versions) in lives {
-        let Some(version) = versions.iter().rfind(|version| version.at_us <= at) else {
-            continue;
-        };
-        if !version.is_ready() || version.is_ending() {
-            continue;
+/// What is known of all objects, at all times.
+struct Past<'t, 'a> {
+    timeline: &'t Timeline<'a>,
+    lives: BTreeMap<Life, Vec<&'t Version<'a>>>,
+    eips: BTreeMap<(String, String), Vec<&'t Version<'a>>>,
+    slack_us: u64,
+}
+
+impl<'t, 'a> Past<'t, 'a> {
+    fn of(timeline: &'t Timeline<'a>, slack_us: u64) -> Self {
+        Self {
+            timeline,
+            lives: timeline.lives(&["EIP", "FIP", "DNAT", "SNAT"]),
+            eips: newest_eips(timeline),
+            slack_us,
         }
-        if lease_of(life, version, eips, version.rv).as_ref() != Some(&lease.key) {
-            continue;
-        }
-        // An EIP that moved here after the Lease showed that pair is not late by it.
-        let here = |version: &&&Version<'_>| {
-            lease_of(life, version, eips, version.rv).as_ref() == Some(&lease.key)
-        };
-        let known = versions.iter().rev().skip_while(|v| v.at_us > at);
-        let came = known.take_while(here).last();
-        let was_elsewhere = came.map(|c| c.rv) != versions.first().map(|first| first.rv);
-        if was_elsewhere && came.is_some_and(|came| came.at_us > lease.at_us) {
-            continue;
-        }
-        let eip = eip_of(life, version, eips, u64::MAX, at);
-        let stands = match (life.kind.as_str(), pair) {
-            (_, None) => false,
-            ("EIP", Some(pair)) => version.pair().as_ref() == Some(pair),
-            (_, Some(pair)) => timeline
-                .reports
-                .iter()
-                .filter(|report| report.at_us <= at && is_by(report, pair))
-                .any(|report| covers(report, version, eip).is_ok()),
-        };
-        if !stands {
-            let now = pair.map_or("nobody".to_owned(), |pair| {
+    }
+
+    /// Adds a violation for every object of the Lease that, S after the span began,
+    /// or S after the object came into it, is True without `pair` behind it.
+    fn outlasted(&self, span: &Span<'_>, rule: &'static str, out: &mut Vec<Violation>) {
+        let first = self.deadline(span.lease, span.from_us);
+        for (life, versions) in &self.lives {
+            let came = self.came(life, versions, span.lease, first);
+            let at = match came {
+                Some(came) if came > span.from_us => self.deadline(span.lease, came),
+                _ => first,
+            };
+            if at >= span.until_us {
+                continue;
+            }
+            let Some(version) = versions.iter().rfind(|version| version.at_us <= at) else {
+                continue;
+            };
+            if !version.is_ready()
+                || version.is_ending()
+                || !self.is_of(life, version, span.lease)
+                || self.is_backed(life, version, span.pair, at)
+            {
+                continue;
+            }
+            let now = span.pair.map_or("nobody".to_owned(), |pair| {
                 format!("{} at term {}", pair.instance, pair.term)
             });
             out.push(Violation {
@@ -180,43 +134,108 @@ fn stands(
                 text: format!(
                     "still Ready=True (resourceVersion {}) although the Lease has shown {now} since {:.3} s",
                     version.rv,
-                    std::time::Duration::from_micros(lease.at_us).as_secs_f64()
+                    std::time::Duration::from_micros(span.lease.at_us).as_secs_f64()
                 ),
             });
         }
     }
-}
 
-fn lease_of(
-    life: &Life,
-    version: &Version<'_>,
-    eips: &Eips<'_, '_>,
-    rv: u64,
-) -> Option<(String, String)> {
-    if life.kind == "EIP" {
-        return Some(version.lease());
+    /// `from` + S, S counted only while the operator can write.
+    fn deadline(&self, lease: &Holding, from: u64) -> u64 {
+        let served = self.lives.iter().filter(|(life, versions)| {
+            versions
+                .first()
+                .is_some_and(|first| self.is_of(life, first, lease))
+        });
+        let bound = BASE_US + EACH_US * u64::try_from(served.count()).unwrap_or(0) + self.slack_us;
+        let mut deadline = from + bound;
+        let mut out_since = None;
+        for (at, mark) in &self.timeline.marks {
+            match mark {
+                Mark::OperatorOut => out_since = out_since.or(Some(*at)),
+                Mark::OperatorBack => {
+                    let since = out_since.take();
+                    if *at > from && since.is_some_and(|since| since < deadline) {
+                        deadline = deadline.max(at + bound);
+                    }
+                }
+                _ => {}
+            }
+        }
+        // The operator never came back: nothing can be asked of it.
+        if out_since.is_some_and(|since| since < deadline) {
+            u64::MAX
+        } else {
+            deadline
+        }
     }
-    eip_of(life, version, eips, rv, u64::MAX).map(Version::lease)
-}
 
-fn eip_of<'t, 'a>(
-    life: &Life,
-    version: &Version<'_>,
-    eips: &Eips<'t, 'a>,
-    rv: u64,
-    at: u64,
-) -> Option<&'t Version<'a>> {
-    let pointer = if life.kind == "SNAT" {
-        "/spec/eips/0/name"
-    } else {
-        "/spec/eip/name"
-    };
-    let key = (
-        life.namespace.clone(),
-        str_at(version.object, pointer).to_owned(),
-    );
-    eips.get(&key)?
-        .iter()
-        .rfind(|eip| eip.rv <= rv && eip.at_us <= at)
-        .copied()
+    /// When the object moved to the Lease that it has at `at`; `None` if it was
+    /// with it from its first version on, or is not with it.
+    fn came(
+        &self,
+        life: &Life,
+        versions: &[&Version<'_>],
+        lease: &Holding,
+        at: u64,
+    ) -> Option<u64> {
+        let known = versions.iter().take_while(|version| version.at_us <= at);
+        let before = known
+            .enumerate()
+            .filter(|(_, version)| !self.is_of(life, version, lease))
+            .last()?;
+        versions
+            .get(before.0 + 1)
+            .filter(|came| came.at_us <= at)
+            .map(|came| came.at_us)
+    }
+
+    fn is_of(&self, life: &Life, version: &Version<'_>, lease: &Holding) -> bool {
+        let of = if life.kind == "EIP" {
+            Some(version.lease())
+        } else {
+            self.eip_of(life, version, version.rv, u64::MAX)
+                .map(Version::lease)
+        };
+        of.as_ref() == Some(&lease.key)
+    }
+
+    /// Whether `pair` stands behind a True at `at`.
+    fn is_backed(&self, life: &Life, version: &Version<'_>, pair: Option<&Pair>, at: u64) -> bool {
+        let eip = self.eip_of(life, version, u64::MAX, at);
+        match (life.kind.as_str(), pair) {
+            (_, None) => false,
+            ("EIP", Some(pair)) => version.pair().as_ref() == Some(pair),
+            (_, Some(pair)) => self
+                .timeline
+                .reports
+                .iter()
+                .filter(|report| report.at_us <= at && is_by(report, pair))
+                .any(|report| covers(report, version, eip).is_ok()),
+        }
+    }
+
+    /// The rule's EIP, as it was at a resourceVersion and a time.
+    fn eip_of(
+        &self,
+        life: &Life,
+        version: &Version<'_>,
+        rv: u64,
+        at: u64,
+    ) -> Option<&'t Version<'a>> {
+        let pointer = if life.kind == "SNAT" {
+            "/spec/eips/0/name"
+        } else {
+            "/spec/eip/name"
+        };
+        let key = (
+            life.namespace.clone(),
+            str_at(version.object, pointer).to_owned(),
+        );
+        self.eips
+            .get(&key)?
+            .iter()
+            .rfind(|eip| eip.rv <= rv && eip.at_us <= at)
+            .copied()
+    }
 }

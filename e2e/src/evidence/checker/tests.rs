@@ -100,6 +100,16 @@ impl Script {
         }), false)
     }
 
+    /// The EIP under another gateway.
+    fn elsewhere(self, status: &str, pair: Option<(&str, i64)>) -> Self {
+        let holder = pair
+            .map(|(instance, term)| json!({"instance": instance, "term": term, "leaseUID": "M"}));
+        self.object("EIP", "web", "E", json!({
+            "spec": {"gateway": {"name": "other"}},
+            "status": {"observedGeneration": 1, "ipv4": "192.0.2.1", "holder": holder, "conditions": [ready(status, "Ready")]},
+        }), false)
+    }
+
     fn fip(self, status: &str) -> Self {
         self.object(
             "FIP",
@@ -355,6 +365,38 @@ fn a_superseded_true_is_gone_within_a_second() {
         ..Demands::default()
     };
     assert_eq!(late.broken_with(slack), NONE);
+}
+
+#[test]
+fn an_eip_that_moves_to_a_lease_has_its_second_from_then() {
+    let other = ("pod/other/boot/1", 7);
+    // Moved 700 ms after the Lease changed; still True by the gateway it left.
+    let moved = || {
+        Script::default()
+            .elsewhere("False", None)
+            .lease(A, 1)
+            .wait(700)
+            .eip("True", "Ready", Some(other))
+    };
+    let demands = |script: Script| -> Vec<&'static str> {
+        let broken = script.broken();
+        broken
+            .into_iter()
+            .filter(|rule| *rule == "superseded")
+            .collect()
+    };
+    let good = moved()
+        .wait(800)
+        .eip("False", "Moving", None)
+        .wait(3000)
+        .lease(A, 1);
+    assert_eq!(demands(good), NONE);
+    let late = moved()
+        .wait(1100)
+        .eip("False", "Moving", None)
+        .wait(3000)
+        .lease(A, 1);
+    assert_eq!(demands(late), ["superseded"]);
 }
 
 #[test]

@@ -186,7 +186,7 @@ pub fn power_node(stage: &mut Stage, world: &mut World) -> Outcome {
 
 /// One node at a time, so that something is left to observe.
 fn one_node(stage: &mut Stage, world: &World) -> Option<String> {
-    if world.has_lame_node() {
+    if world.is_cut() {
         return None;
     }
     NODES.get(stage.below(NODES.len())).map(|&n| n.to_owned())
@@ -252,10 +252,7 @@ pub fn cut_watches(stage: &mut Stage, world: &mut World) -> Outcome {
 }
 
 fn host(pod: &str) -> Host {
-    Host::Pod {
-        namespace: GATEWAY.0.into(),
-        name: pod.to_owned(),
-    }
+    Host::pod(GATEWAY.0, pod)
 }
 
 fn after(secs: usize) -> Instant {

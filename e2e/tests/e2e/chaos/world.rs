@@ -109,15 +109,10 @@ impl World {
         self.operator = Some(stage.operator_lease());
     }
 
-    /// Whether something lasts that an operator may suffer from.
-    fn is_cut(&self) -> bool {
+    /// Whether a node is off, cut off or frozen, which an operator may suffer from.
+    pub fn is_cut(&self) -> bool {
         let lasts = |(_, mend): &(Instant, Mend)| !matches!(mend, Mend::Continue(_));
         self.broken.iter().any(lasts)
-    }
-
-    /// Whether a node is off, cut off or frozen.
-    pub fn has_lame_node(&self) -> bool {
-        self.is_cut()
     }
 
     fn mend(&mut self, stage: &mut Stage, now: Instant) -> Outcome {
