@@ -22,9 +22,9 @@ all=()
 for patch in "$patches"/*.patch; do all+=("$(basename "$patch" .patch)"); done
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=("${all[@]}")
-rm -rf "$tree"
-mkdir -p "$tree" "$work"
-git ls-files -z | xargs -0 cp --parents -t "$tree"
+source scripts/patched-tree.sh
+mkdir -p "$work"
+copy_tree "$tree"
 cat > "$tree/core/src/fault.rs" <<'RUST'
 //! Which mistake is made.
 
@@ -35,12 +35,10 @@ pub fn is(name: &str) -> bool {
 }
 RUST
 echo 'pub mod fault;' >> "$tree/core/src/lib.rs"
-# The copy is no repository, and must not be taken for a part of this one.
 for name in "${all[@]}"; do
-  (cd "$tree" && GIT_CEILING_DIRECTORIES=$work git apply --unidiff-zero "$patches/$name.patch") ||
+  patch_tree "$tree" --unidiff-zero "$patches/$name.patch" ||
     { echo "mutants: $name does not apply any more: make it anew" >&2; exit 1; }
 done
-field() { sed -n "s/^$2: //p" "$patches/$1.patch" | head -n 1; }
 echo "mutants: building the tree with ${#all[@]} mistakes"
 # Optimised a little: the simulation runs long.
 binary=$(cd "$tree" && cargo test --quiet --config 'profile.dev.package.sluice-core.opt-level=1' \
@@ -76,7 +74,8 @@ table=$work/table.md
 } | tee "$table"
 found=0 missed=0
 for name in "${names[@]}"; do
-  row="| $(field "$name" mistake): \`$name\` | $(field "$name" invariant)"
+  patch=$patches/$name.patch
+  row="| $(field "$patch" mistake): \`$name\` | $(field "$patch" invariant)"
   any=
   for layer in "${layers[@]}"; do
     run "$name" "$layer"

@@ -18,18 +18,15 @@ names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
   for patch in "$patches"/*.patch; do names+=("$(basename "$patch" .patch)"); done
 fi
-rm -rf "$tree"
-mkdir -p "$tree" "$work"
-git ls-files -z | xargs -0 cp --parents -t "$tree"
-# The copy is no repository, and must not be taken for a part of this one.
-patch_tree() { (cd "$tree" && GIT_CEILING_DIRECTORIES=$work git apply "$@"); }
-field() { sed -n "s/^$2: //p" "$patches/$1.patch" | head -n 1; }
+source scripts/patched-tree.sh
+mkdir -p "$work"
+copy_tree "$tree"
 run() { (cd "$tree" && cargo test --quiet "$@"); }
 
 # The named tests by crate and kind: PACKAGE ARGUMENTS -> NAMES.
 declare -A groups
 for name in "${names[@]}"; do
-  test=$(field "$name" test)
+  test=$(field "$patches/$name.patch" test)
   [ -n "$test" ] || { echo "lessons: no test is named by $name" >&2; exit 1; }
   groups["${test% *}"]+=" ${test##* }"
 done
@@ -48,9 +45,9 @@ done
 
 caught=0 missed=0
 for name in "${names[@]}"; do
-  test=$(field "$name" test)
+  test=$(field "$patches/$name.patch" test)
   log=$work/$name.log
-  if ! patch_tree "$patches/$name.patch"; then
+  if ! patch_tree "$tree" "$patches/$name.patch"; then
     missed=$((missed + 1))
     echo "fault $name: does not apply any more" >&2
     continue
@@ -58,10 +55,10 @@ for name in "${names[@]}"; do
   status=0
   # shellcheck disable=SC2086 # a list of words
   run ${test% *} -- "${test##* }" > "$log" 2>&1 || status=$?
-  patch_tree -R "$patches/$name.patch"
+  patch_tree "$tree" -R "$patches/$name.patch"
   if [ "$status" -ne 0 ] && grep -Eq '^test result: FAILED' "$log"; then
     caught=$((caught + 1))
-    printf '%-6s %-42s caught by %s\n' "$(field "$name" requirement)" "$name" "${test##* }"
+    printf '%-6s %-42s caught by %s\n' "$(field "$patches/$name.patch" requirement)" "$name" "${test##* }"
   else
     missed=$((missed + 1))
     echo "fault $name: NOT caught (exit $status), see $log" >&2

@@ -8,6 +8,7 @@
 # once more, into target/faults.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source scripts/patched-tree.sh
 root=$PWD
 work=$root/target/faults
 export CARGO_TARGET_DIR=$work/build
@@ -19,12 +20,10 @@ fi
 caught=0 missed=0
 for name in "${names[@]}"; do
   tree=$work/tree
-  rm -rf "$tree"
-  mkdir -p "$tree/target" "$work"
-  git ls-files -z | xargs -0 cp --parents -p -t "$tree"
+  copy_tree "$tree"
+  mkdir -p "$tree/target"
   ln -s "$root/target/lab-bin" "$tree/target/lab-bin"
-  # The copy is no repository, and must not be taken for a part of this one.
-  (cd "$tree" && GIT_CEILING_DIRECTORIES=$work git apply "$root/e2e/faults/$name.patch")
+  patch_tree "$tree" "$root/e2e/faults/$name.patch"
   log=$work/$name.log
   echo "fault $name: build"
   (cd "$tree" && cargo build --quiet --workspace --bins && cargo test --quiet --no-run -p sluice-e2e --test e2e)

@@ -15,7 +15,6 @@ use sluice_crds::NATGateway;
 use sluice_crds::names::{self, LABEL_GATEWAY, LABEL_GATEWAY_UID};
 
 use crate::convert::DIGEST;
-use crate::resource::CHILDREN;
 
 mod pod;
 #[cfg(test)]
@@ -87,7 +86,7 @@ pub fn rendered(object: &Object, settings: &Settings) -> Option<Event> {
     let Object::NATGateway(gateway) = object else {
         return None;
     };
-    let digests: BTreeMap<ChildKind, String> = CHILDREN
+    let digests: BTreeMap<ChildKind, String> = ChildKind::ALL
         .into_iter()
         .map(|kind| (kind, digest_of(&render(kind, gateway, settings)).to_owned()))
         .collect();

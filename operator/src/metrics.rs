@@ -295,6 +295,7 @@ impl Metrics {
             Event::Reset {
                 kind: Kind::AddressClaim,
                 objects,
+                ..
             } => {
                 let names: std::collections::HashSet<&str> =
                     objects.iter().filter_map(claim_name).collect();

@@ -46,6 +46,7 @@ impl Operations {
             Event::Reset {
                 kind: Kind::EIP,
                 objects,
+                ..
             } => {
                 let first = !std::mem::replace(&mut self.listed, true);
                 let eips: Vec<&EIP> = objects.iter().filter_map(eip).collect();

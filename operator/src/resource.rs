@@ -45,14 +45,6 @@ const fn child(child: ChildKind, base: &'static str, plural: &'static str) -> Re
     }
 }
 
-/// The kinds a gateway's children have, in the order they are made in.
-pub const CHILDREN: [ChildKind; 4] = [
-    ChildKind::ServiceAccount,
-    ChildKind::Role,
-    ChildKind::RoleBinding,
-    ChildKind::Deployment,
-];
-
 impl Resource {
     /// The resources that make a kind: one, but for [`Kind::Child`].
     #[must_use]
@@ -89,7 +81,7 @@ impl Resource {
                     "network-attachment-definitions",
                 )
             },
-            Kind::Child => return CHILDREN.into_iter().map(Self::of_child).collect(),
+            Kind::Child => return ChildKind::ALL.into_iter().map(Self::of_child).collect(),
         }]
     }
 

@@ -80,7 +80,7 @@ impl Watcher {
                     tracing::debug!(kind = ?self.kind, objects = objects.len(), "listed");
                     self.metrics.listed(self.kind);
                     (known, absent_since) = (known || !objects.is_empty(), None);
-                    self.reset(objects);
+                    self.reset(objects, &versions);
                     let follow = self
                         .resources
                         .iter()
@@ -102,7 +102,7 @@ impl Watcher {
                     let doubt = if known { DOUBT.1 } else { DOUBT.0 };
                     if absent_since.get_or_insert(began).elapsed() >= doubt {
                         known = false;
-                        self.reset(Vec::new());
+                        self.reset(Vec::new(), &[]);
                         tokio::time::sleep(ABSENT).await;
                     } else {
                         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -119,7 +119,7 @@ impl Watcher {
         }
     }
 
-    fn reset(&self, objects: Vec<Object>) {
+    fn reset(&self, objects: Vec<Object>, versions: &[String]) {
         let rendered: Vec<Event> = objects
             .iter()
             .filter_map(|o| children::rendered(o, &self.settings))
@@ -127,6 +127,12 @@ impl Watcher {
         let mut events = vec![Event::Reset {
             kind: self.kind,
             objects,
+            versions: self
+                .resources
+                .iter()
+                .zip(versions)
+                .filter_map(|(resource, version)| Some((resource.child, version.parse().ok()?)))
+                .collect(),
         }];
         events.extend(rendered);
         (self.sink)(events);

@@ -18,6 +18,8 @@ pub enum Damage {
     Open(&'static str),
     /// The routing rule with this text is deleted.
     RoutingRule(&'static str),
+    /// What comes from the LAN is routed by this table, whatever its mark.
+    Detour(u32),
     /// A route is deleted from a table.
     Route(&'static str, &'static str),
     /// The proxies that answer for IPv6 addresses, or the routes that make IPv4 ones local.
@@ -83,6 +85,7 @@ impl Damage {
                 let text = Self::fill(text, family);
                 format!("{ip} rule del {text}")
             }
+            Damage::Detour(table) => format!("{ip} rule add pref 1 iif lan0 lookup {table}"),
             Damage::Route(table, text) => {
                 let text = Self::fill(text, family);
                 format!("{ip} route del {text} table {table}")
@@ -122,6 +125,10 @@ impl Damage {
                     "ip -{n} neigh del proxy {address} dev {interface} 2>/dev/null || true"
                 ))
             }
+            Damage::Detour(_) => Some(format!(
+                "ip -{} rule del pref 1 2>/dev/null || true",
+                family.digit()
+            )),
             Damage::Untracked(_) => Some(
                 "nft 'flush chain inet sluice untracked; delete chain inet sluice untracked' 2>/dev/null || true"
                     .to_owned(),

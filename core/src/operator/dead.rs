@@ -94,14 +94,15 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
 fn never_or_no_more(world: &World, pod: &PodFacts) -> bool {
     let node = world.nodes.get(&cluster_key(&pod.node));
     pod.node.is_empty()
-        || (is_ending(pod) && pod.containers_terminated)
+        || runs_no_more(pod)
         || (pod.deleting && node.is_some_and(|n| n.out_of_service))
 }
 
-/// Whether the kubelet starts no container of it any more: it is being deleted,
-/// or, as after an eviction, in a phase that no Pod leaves.
-fn is_ending(pod: &PodFacts) -> bool {
-    pod.deleting || matches!(pod.phase.as_str(), "Failed" | "Succeeded")
+/// Whether its containers have terminated, and the kubelet starts none any more: it is
+/// being deleted, or, as after an eviction, in a phase that no Pod leaves.
+pub(crate) fn runs_no_more(pod: &PodFacts) -> bool {
+    let ending = pod.deleting || matches!(pod.phase.as_str(), "Failed" | "Succeeded");
+    ending && pod.containers_terminated
 }
 
 fn declared_dead<'a>(world: &'a World, gateway: &Uid) -> Option<&'a str> {
@@ -131,25 +132,34 @@ fn why_dead(world: &World, report: &GatewayInstance, declared: Option<&str>) -> 
             name: report.metadata.name.clone().unwrap_or_default(),
         })
         .filter(|p| p.uid.as_str() == report.spec.pod_uid);
-    if pod.is_some_and(|p| is_ending(p) && p.containers_terminated) {
+    if pod.is_some_and(runs_no_more) {
         return Some(DeadBy::Kubelet);
     }
-    let node = world.nodes.get(&cluster_key(&report.spec.node));
-    if node.is_some_and(|n| n.out_of_service) {
+    let node = &report.spec.node;
+    let boot = instance
+        .parse::<InstanceId>()
+        .map_or(String::new(), |id| id.boot_id);
+    if is_out_of_service(world, node, &boot) {
         return Some(DeadBy::OutOfService);
     }
-    let booted = instance.parse::<InstanceId>().is_ok_and(|i| {
-        world
-            .succession
-            .boot_is_replaced(&report.spec.node, &i.boot_id)
-    });
+    let booted = world.succession.boot_is_replaced(node, &boot);
     booted.then_some(DeadBy::Booted)
 }
 
+/// Whether a node is out of service as what it ran with this boot, which is empty where
+/// it is not known. A Node may be seen late: it says nothing of a boot after its own.
+fn is_out_of_service(world: &World, node: &str, boot: &str) -> bool {
+    let node = world.nodes.get(&cluster_key(node));
+    node.is_some_and(|node| {
+        let same = boot.is_empty() || node.boot_id.is_empty() || node.boot_id == boot;
+        node.out_of_service && same
+    })
+}
+
 /// Whether the holder that a Lease names is dead: its report says so, or its pod
-/// was seen to go on as another instance, or its node as another boot, or
-/// neither report nor pod is left of it.
-pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str) -> bool {
+/// was seen to end or to go on as another instance, or its node as another boot, or
+/// neither report nor pod is left of it and the Lease is `lost`.
+pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str, lost: bool) -> bool {
     let Ok(id) = holder.parse::<InstanceId>() else {
         return false;
     };
@@ -174,20 +184,18 @@ pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str) -> bool
         }
     }
     // A report of another instance of that pod may be the older of the two.
-    if world
-        .succession
-        .instance_is_replaced(id.pod_uid.as_str(), holder)
-    {
+    if world.succession.has_ended(id.pod_uid.as_str(), holder) {
         return true;
     }
     let booted = |node: &str| {
-        let facts = world.nodes.get(&cluster_key(node));
-        facts.is_some_and(|n| n.out_of_service)
+        is_out_of_service(world, node, &id.boot_id)
             || world.succession.boot_is_replaced(node, &id.boot_id)
     };
     match (report, pod) {
-        (None, None) => true,
-        (_, Some(pod)) => never_or_no_more(world, pod) || booted(&pod.node),
+        // Of one that lives, both may be seen late.
+        (None, None) => lost,
+        // One that is seen before it was placed runs somewhere by now.
+        (_, Some(pod)) => runs_no_more(pod) || booted(&pod.node),
         (Some(report), None) => booted(&report.spec.node),
     }
 }

@@ -111,7 +111,7 @@ impl Operator {
                 && holder.pod_uid.as_str() == report.spec.pod_uid
                 && id.pod_uid == holder.pod_uid
                 && id != *holder
-                && !succession.instance_is_replaced(&report.spec.pod_uid, &lease.holder)
+                && !succession.has_ended(&report.spec.pod_uid, &lease.holder)
             {
                 found.push(Disagreement::Instance {
                     pod_uid: report.spec.pod_uid.clone(),

@@ -264,6 +264,16 @@ pub enum ChildKind {
     Deployment,
 }
 
+impl ChildKind {
+    /// All of them, in the order of making: the Deployment needs all others.
+    pub const ALL: [Self; 4] = [
+        Self::ServiceAccount,
+        Self::Role,
+        Self::RoleBinding,
+        Self::Deployment,
+    ];
+}
+
 /// What the operator learns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -282,12 +292,16 @@ pub enum Event {
         /// The UID that is gone; `None`: the name is free (live read).
         uid: Option<Uid>,
     },
-    /// A fresh, most-recent list of a kind: what is not in it is gone.
+    /// A fresh, most-recent list of a kind: what is not in it, and not newer, is gone.
     Reset {
         /// The kind.
         kind: Kind,
         /// All objects of it.
         objects: Vec<Object>,
+        /// `resourceVersion` of the list, or of each child kind's. An answer may have
+        /// shown what came after it. A kind without one is not served: nothing of it is
+        /// there.
+        versions: BTreeMap<Option<ChildKind>, u64>,
     },
     /// The watch of a kind broke; until the next `Reset` its absence proves nothing.
     OutOfSync(Kind),

@@ -6,6 +6,7 @@ mod bulk;
 mod families;
 mod fence;
 mod forget;
+mod late;
 mod lessons;
 mod limits;
 mod load;

@@ -6,16 +6,9 @@ use super::Operator;
 use super::action::{Action, Target};
 use super::dead;
 use super::event::{ChildKind, Key, Kind, LeaseFacts, Millis};
+use super::lease::Holder;
 use super::subject::Subject;
 use crate::identity::Uid;
-
-/// Children in the order of making; the Deployment needs all others.
-const CHILDREN: [ChildKind; 4] = [
-    ChildKind::ServiceAccount,
-    ChildKind::Role,
-    ChildKind::RoleBinding,
-    ChildKind::Deployment,
-];
 
 /// How often a Lease is read that stands in the way.
 const TAKEN_LEASE_MS: u64 = 10_000;
@@ -36,6 +29,8 @@ impl Operator {
             return;
         }
         self.look_at_taken_lease(uid, &lease_key, now);
+        let holder = self.sites.get(uid).map(|site| &site.evidence.holder);
+        let lost = matches!(holder, Some(Holder::Lost { .. }));
         let stands = self.world.leases.get(&lease_key);
         let wanted = match stands {
             None => Some(LeaseFacts {
@@ -54,7 +49,7 @@ impl Operator {
                 if lease.gateway_uid == *uid
                     && !lease.deleting
                     && !lease.holder.is_empty()
-                    && dead::holder_is_dead(&self.world, uid, &lease.holder) =>
+                    && dead::holder_is_dead(&self.world, uid, &lease.holder, lost) =>
             {
                 Some(LeaseFacts {
                     holder: String::new(),
@@ -141,7 +136,7 @@ impl Operator {
         let accepted = self.views.gateways.get(key).is_some_and(|v| v.verdict.ok);
         let child = child_key(key);
         let mut others = self.header_of(uid, key).is_some() && self.lease_of(uid).is_some();
-        for kind in CHILDREN {
+        for kind in ChildKind::ALL {
             let stands = self.world.children.get(&kind).and_then(|s| s.get(&child));
             let free = stands.is_none();
             let mine = stands.filter(|c| c.gateway_uid == *uid).cloned();

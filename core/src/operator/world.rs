@@ -157,7 +157,11 @@ impl World {
                 key,
                 uid,
             } => self.delete(kind, child, &key, uid, now),
-            Event::Reset { kind, objects } => self.reset(kind, objects),
+            Event::Reset {
+                kind,
+                objects,
+                versions,
+            } => self.reset(kind, objects, &versions),
             Event::OutOfSync(kind) => {
                 self.in_sync.remove(&kind);
                 self.breaks += 1;
@@ -224,13 +228,22 @@ impl World {
         }
     }
 
-    fn reset(&mut self, kind: Kind, objects: Vec<Object>) {
+    fn reset(
+        &mut self,
+        kind: Kind,
+        objects: Vec<Object>,
+        versions: &BTreeMap<Option<ChildKind>, u64>,
+    ) {
         let listed: BTreeSet<(Option<ChildKind>, Key)> = objects
             .iter()
             .map(|o| (o.child_kind(), o.identity().1))
             .collect();
         for (child, key) in self.keys_of(kind) {
-            if !listed.contains(&(child, key.clone())) {
+            let came_since = || {
+                let listed_at = versions.get(&child).copied().unwrap_or(u64::MAX);
+                self.version_of(kind, child, &key) > Some(listed_at)
+            };
+            if !listed.contains(&(child, key.clone())) && !came_since() {
                 // What a newest list lacks is gone for good, whatever a late answer says.
                 if let Some(uid) = self.uid_of(kind, child, &key) {
                     self.bury(&uid);

@@ -16,14 +16,6 @@ use crate::operator::{Operator, OperatorSettings};
 /// `leaseDurationSeconds` of the operators' Lease.
 const LEADER_SECS: u32 = 15;
 
-/// All children of a gateway.
-const CHILDREN: [ChildKind; 4] = [
-    ChildKind::ServiceAccount,
-    ChildKind::Role,
-    ChildKind::RoleBinding,
-    ChildKind::Deployment,
-];
-
 /// The watch of one kind.
 #[derive(Clone, Debug)]
 pub enum Watch {
@@ -148,7 +140,7 @@ impl World {
         }
         contender.operator.apply(event, now);
         for (gateway, gateway_uid) in gateways {
-            let digests = CHILDREN.map(|kind| (kind, self.rendered.clone()));
+            let digests = ChildKind::ALL.map(|kind| (kind, self.rendered.clone()));
             let rendered = Event::Rendered {
                 gateway,
                 gateway_uid,

@@ -84,11 +84,7 @@ impl World {
         if whole && eip.metadata.deletion_timestamp.is_none() && accepted.0 != "True" {
             return Some(said);
         }
-        // A gateway that is being deleted may have begun to go before the EIP came to it.
-        if !self.stands(Kind::NATGateway, &gateway) && ready.0 != "True" {
-            return None;
-        }
-        // One that is being deleted and still has rules serves on.
+        // A gateway that is being deleted takes no more EIPs, and serves those that it has.
         if accepted.0 != "True" && eip.metadata.deletion_timestamp.is_none() {
             return (ready.0 == "True").then_some(said);
         }

@@ -127,8 +127,10 @@ fn look(host: &str, fd: &OwnedFd, stop: &AtomicBool, history: &History) {
             else {
                 continue;
             };
-            if !links.contains_key(&index) {
-                links = list_links();
+            // One that is not the LAN's may have been listed before it got its bridge. One
+            // that is gone is what it was: its packets may be read only now.
+            if !links.get(&index).is_some_and(|(_, lan)| *lan) {
+                links.extend(list_links());
             }
             let (interface, lan) = links
                 .get(&index)

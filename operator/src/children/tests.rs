@@ -44,7 +44,7 @@ fn full() -> NATGateway {
 }
 
 fn check(name: &str, gateway: &NATGateway) {
-    let documents: Vec<String> = CHILDREN
+    let documents: Vec<String> = ChildKind::ALL
         .into_iter()
         .map(|kind| serde_saphyr::to_string(&render(kind, gateway, &settings())).unwrap())
         .collect();
@@ -77,7 +77,7 @@ fn children_of_a_gateway_with_all_settings() {
 
 #[test]
 fn nothing_carries_an_owner_reference() {
-    for kind in CHILDREN {
+    for kind in ChildKind::ALL {
         assert!(
             render(kind, &full(), &settings())
                 .pointer("/metadata/ownerReferences")
@@ -94,7 +94,7 @@ fn the_digest_moves_with_what_the_child_depends_on_only() {
     let mut other = plain();
     other.metadata.resource_version = Some("9".into());
     other.spec.ping_eips = false;
-    for kind in CHILDREN {
+    for kind in ChildKind::ALL {
         assert_eq!(
             digest(kind, &plain(), &settings()),
             digest(kind, &other, &settings()),

@@ -46,6 +46,7 @@ fn adds_less_deletes_is_the_gauge_whatever_comes_twice() {
     metrics.census(&Event::Reset {
         kind: Kind::AddressClaim,
         objects: vec![claim("a", "10.0.0.1"), claim("d", "2001:db8::2")],
+        versions: [(None, 9)].into(),
     });
     let text = metrics.text(true, (3, 2), &Gauges::default()).unwrap();
     for (family, adds, deletes) in [("IPv4", 2, 1), ("IPv6", 2, 1)] {

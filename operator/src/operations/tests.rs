@@ -26,6 +26,7 @@ fn reset(objects: Vec<Object>) -> Event {
     Event::Reset {
         kind: Kind::EIP,
         objects,
+        versions: [(None, 9)].into(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use kube::Client;
 use serde_json::{Value, json};
+use sluice_core::operator::event::ChildKind;
 use sluice_crds::NATGateway;
 use sluice_operator::children::{Settings, render};
-use sluice_operator::resource::CHILDREN;
 
 use super::cast::Cast;
 use super::control_plane::{ControlPlane, agent};
@@ -162,7 +162,7 @@ async fn gateway(
         gateway_image: "sluice/gateway-agent:dev".into(),
     };
     for (kind, plural) in
-        CHILDREN
+        ChildKind::ALL
             .into_iter()
             .zip(["serviceaccounts", "roles", "rolebindings", "deployments"])
     {

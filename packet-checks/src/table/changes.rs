@@ -128,7 +128,7 @@ fn flows(table: &mut Table) {
                     Damage::Untracked(CLOSED),
                     Damage::Open("forward"),
                     Damage::Open("leak"),
-                    Damage::RoutingRule("iif lan0 lookup 90"),
+                    Damage::Detour(101),
                 ]))
         },
     );

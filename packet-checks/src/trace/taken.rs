@@ -32,6 +32,17 @@ impl Model {
                 Ok(())
             }
             Damage::RoutingRule(text) => self.take_routing_rule(&fill(text), family),
+            Damage::Detour(table) => {
+                let detour = Rule {
+                    v4: family == Family::V4,
+                    interface: Some("lan0".to_owned()),
+                    mark: None,
+                    from: None,
+                    table: *table,
+                };
+                self.rules.insert(0, detour);
+                Ok(())
+            }
             Damage::Route(table, text) => self.take_route(table, &fill(text), family),
             Damage::Answers => {
                 self.local

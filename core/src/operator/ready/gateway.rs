@@ -3,6 +3,7 @@
 use super::super::Operator;
 use super::super::event::{Key, Kind};
 use super::super::lease::Holder;
+use super::super::resolve::gateway::users;
 use super::{
     Judgement, Lack, accepted, deletion_blocked, find, lacking, not_accepted, releasing, said,
 };
@@ -28,10 +29,7 @@ impl Operator {
             return Some(releasing(&verdict));
         }
         if view.deleting {
-            let eips: Vec<(Kind, Key)> = self
-                .world
-                .eips_by_gateway
-                .of(key)
+            let eips: Vec<(Kind, Key)> = users(&self.world, key, &view.uid)
                 .map(|k| (Kind::EIP, k.clone()))
                 .collect();
             verdict.reason = Reason::DeletionBlocked;

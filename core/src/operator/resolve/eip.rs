@@ -13,6 +13,7 @@ use super::super::verdict::{Resolved, Verdict, refuse};
 use super::super::world::{Meta, Record, World, gateway_of};
 use super::Views;
 use super::allowed::namespace_allowed;
+use super::gateway::has_addresses;
 use super::pool::PoolView;
 use crate::identity::Uid;
 
@@ -154,7 +155,8 @@ fn place(world: &World, views: &Views, eip: &EIP, key: &Key, gateway_key: &Key) 
             format!("spec.gateway: {named} does not exist; create it or name another"),
         );
     };
-    if gateway_view.teardown {
+    let late = || gateway_view.deleting && !has_addresses(world, &eip.uid(), &gateway_view.uid);
+    if gateway_view.teardown || late() {
         return refuse(
             Reason::GatewayNotFound,
             format!("spec.gateway: {named} is being deleted; create it anew or name another"),

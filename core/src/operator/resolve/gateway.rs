@@ -7,7 +7,8 @@ use sluice_crds::NATGateway;
 use sluice_crds::address::{InterfaceAddress, Prefix, parse_host, parse_next_hop};
 use sluice_crds::condition::Reason;
 use sluice_crds::internal::{
-    ConfigLan, ConfigNeighbours, ConfigRoute, ConfigSettings, ConfigSubnet, ConfigUplink,
+    ClaimPhase, ConfigLan, ConfigNeighbours, ConfigRoute, ConfigSettings, ConfigSubnet,
+    ConfigUplink,
 };
 use sluice_crds::user::{FlowLog, Lan, MacPolicy, MssClamp, NamespacesFromKind, Neighbours};
 
@@ -47,7 +48,7 @@ pub(crate) struct LanAddress {
 pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
     let key = gateway.key();
     let deleting = gateway.deleting();
-    let used = world.eips_by_gateway.count(&key) > 0;
+    let used = deleting && users(world, &key, &gateway.uid()).next().is_some();
     let namespace_goes = world
         .namespace(&key.namespace)
         .is_some_and(|n| n.terminating);
@@ -95,6 +96,29 @@ pub(crate) fn resolve(world: &World, gateway: &NATGateway) -> GatewayView {
         (Err(refusal), _) => view.verdict = refusal,
     }
     view
+}
+
+/// The EIPs that a gateway which is being deleted waits for: those that it had
+/// given addresses to before. It takes no others.
+pub(crate) fn users<'w>(
+    world: &'w World,
+    key: &'w Key,
+    uid: &'w Uid,
+) -> impl Iterator<Item = &'w Key> {
+    world.eips_by_gateway.of(key).filter(|eip| {
+        let eip = world.eips.get(eip);
+        eip.is_some_and(|eip| has_addresses(world, &eip.uid(), uid))
+    })
+}
+
+/// Whether an EIP has an address that a gateway may program.
+pub(super) fn has_addresses(world: &World, eip: &Uid, gateway: &Uid) -> bool {
+    world.claims_by_owner.of(eip).any(|name| {
+        let claim = world.claims.get(&cluster_key(name));
+        claim.is_some_and(|claim| {
+            claim.spec.phase == ClaimPhase::Bound && claim.spec.gateway_uid == gateway.as_str()
+        })
+    })
 }
 
 /// How next hops are watched; what cannot be read is the default.

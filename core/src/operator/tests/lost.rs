@@ -191,6 +191,29 @@ fn an_answer_that_is_older_than_a_list_brings_nothing_back() {
 }
 
 #[test]
+fn a_list_that_is_older_than_an_answer_takes_nothing_away() {
+    let mut stage = Stage::new();
+    stage.settle();
+    // It is served, and arrives only when what came after it is known.
+    let (list, at) = stage.server.list(Kind::RuleSlice);
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+    stage.server.writes.clear();
+    stage.break_watch(Kind::RuleSlice);
+    stage.listed(Kind::RuleSlice, list, at);
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+    let writes = stage.server.writes.iter();
+    let created: Vec<_> = writes.filter(|w| w.starts_with("create slice")).collect();
+    assert!(created.is_empty(), "{created:?}");
+    // It goes on from that list: what is there can be changed.
+    stage.apply(eip("tenants", "two", "egress"));
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+}
+
+#[test]
 fn a_slice_that_goes_while_it_is_wanted_again_costs_nobody_its_ready() {
     let is_deletion = |action: &Action| matches!(action, Action::DeleteSlice { .. });
     let is_header = |action: &Action| matches!(action, Action::WriteHeader(_));

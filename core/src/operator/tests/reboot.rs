@@ -112,6 +112,35 @@ fn a_lease_that_overtakes_the_report_is_not_taken_away() {
 }
 
 #[test]
+fn a_taint_of_the_boot_before_takes_no_lease_away() {
+    let mut stage = serving();
+    let node = node(&stage);
+    let slot = (Kind::Node, None, key("", &node));
+    let taint = |stage: &mut Stage, on| {
+        stage.server.change(&slot, false, |o| {
+            if let Object::Node(node) = o {
+                node.out_of_service = on;
+            }
+        })
+    };
+    taint(&mut stage, true);
+    without(&mut stage, &[], false);
+    assert_eq!(holder(&stage), "", "what ran there is over");
+    taint(&mut stage, false);
+    stage.reboot(&node);
+    // The operator still sees the Node as it was.
+    without(&mut stage, &[Kind::Node], true);
+    let new = stage.agents[0].instance.clone();
+    stage.server.writes.clear();
+    without(&mut stage, &[Kind::Node], true);
+    assert_eq!(holder(&stage), new);
+    let taken: Vec<_> = stage.server.writes.iter().collect();
+    assert!(!taken.iter().any(|w| w.starts_with("lease")), "{taken:#?}");
+    stage.settle();
+    assert_eq!((holder(&stage), ready(&stage)), (new, "True".into()));
+}
+
+#[test]
 fn another_instance_of_the_pod_ends_the_one_before() {
     let mut stage = serving();
     let agent = &mut stage.agents[0];
@@ -201,4 +230,37 @@ fn an_instance_of_a_new_boot_that_has_not_reported_may_hold_what_is_deleted() {
     assert!(stage.exists(Kind::FIP, "tenants", "web"));
     stage.settle();
     assert!(!stage.exists(Kind::FIP, "tenants", "web"));
+}
+
+/// Another pod takes over, of which only the first of its events arrive. How often its
+/// Lease is taken away then?
+fn taken_from_a_pod_seen_late(events: usize) -> usize {
+    let mut stage = serving();
+    let old = holder(&stage);
+    let pod = stage.server.all(Kind::Pod).find_map(|o| match o {
+        Object::Pod(pod) => Some((Kind::Pod, None, pod.key.clone())),
+        _ => None,
+    });
+    stage.server.delete(&pod.unwrap());
+    let late = [Kind::Pod, Kind::GatewayInstance];
+    without(&mut stage, &late, true);
+    let new = holder(&stage);
+    assert_ne!(new, old);
+    assert_ne!(new, "");
+    stage.deliver(Kind::Pod, events);
+    stage.server.writes.clear();
+    without(&mut stage, &late, true);
+    assert_eq!(holder(&stage), new);
+    let writes = stage.server.writes.iter();
+    let taken = writes.filter(|w| w.starts_with("lease")).count();
+    stage.settle();
+    assert_eq!((holder(&stage), ready(&stage)), (new, "True".into()));
+    taken
+}
+
+#[test]
+fn a_holder_whose_pod_is_seen_late_keeps_its_lease() {
+    for events in 0..12 {
+        assert_eq!(taken_from_a_pod_seen_late(events), 0, "{events} events");
+    }
 }

@@ -125,8 +125,18 @@ impl Server {
     /// A most-recent list, and where a watch goes on from it.
     pub fn list(&self, kind: Kind) -> (Event, usize) {
         let objects = self.all(kind).cloned().collect();
+        let parts = match kind {
+            Kind::Child => ChildKind::ALL.map(Some).to_vec(),
+            _ => vec![None],
+        };
+        let versions = parts.into_iter().map(|part| (part, self.version));
+        let versions = versions.collect();
         (
-            Event::Reset { kind, objects },
+            Event::Reset {
+                kind,
+                objects,
+                versions,
+            },
             self.log.get(&kind).map_or(0, Vec::len),
         )
     }

@@ -142,13 +142,7 @@ impl Stage {
         .collect();
         self.operator.apply(event, self.now);
         for (gateway, gateway_uid) in gateways {
-            let digests = [
-                ChildKind::ServiceAccount,
-                ChildKind::Role,
-                ChildKind::RoleBinding,
-                ChildKind::Deployment,
-            ]
-            .map(|k| (k, self.rendered.clone()));
+            let digests = ChildKind::ALL.map(|k| (k, self.rendered.clone()));
             self.operator.apply(
                 Event::Rendered {
                     gateway,
@@ -178,8 +172,14 @@ impl Stage {
             self.operator.apply(Event::OutOfSync(kind), self.now);
         }
         let (event, at) = self.server.list(kind);
+        self.listed(kind, event, at);
+    }
+
+    /// A list arrives, and the watch goes on from it.
+    pub fn listed(&mut self, kind: Kind, list: Event, at: usize) {
+        self.broken.remove(&kind);
         self.cursors.insert(kind, at);
-        self.feed(event);
+        self.feed(list);
     }
 
     /// Whether a kind is watched; Pods as targets are from when a rule needs them.

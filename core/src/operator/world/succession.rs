@@ -2,11 +2,13 @@
 //!
 //! Events of different kinds overtake each other: that a report names another
 //! boot than its Node does not tell which of the two is the older. One watch
-//! shows its objects in order, so what it has shown replaced is gone for good.
+//! shows its objects in order, so what it has shown replaced is gone for good, and so is
+//! what it has shown to have ended: also when nothing speaks of it any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
+use crate::identity::InstanceId;
 
 /// Boots of a node and instances of a pod that are remembered as replaced.
 const REMEMBERED: usize = 16;
@@ -24,6 +26,8 @@ pub(crate) struct Succession {
 struct Line {
     last: String,
     replaced: Vec<String>,
+    /// Nothing comes after it, and it has ended itself.
+    ended: bool,
 }
 
 impl Line {
@@ -68,14 +72,20 @@ impl Succession {
             .show(instance);
     }
 
+    /// A pod was seen to run nothing any more, for good.
+    pub(crate) fn pod_ended(&mut self, pod_uid: &str) {
+        self.instances.entry(pod_uid.to_owned()).or_default().ended = true;
+    }
+
     /// Whether a node has left this boot behind.
     pub(crate) fn boot_is_replaced(&self, node: &str, boot: &str) -> bool {
         is_replaced(&self.boots, node, boot)
     }
 
-    /// Whether a pod has left this instance behind.
-    pub(crate) fn instance_is_replaced(&self, pod_uid: &str, instance: &str) -> bool {
-        is_replaced(&self.instances, pod_uid, instance)
+    /// Whether a pod has left this instance behind, or has ended with it.
+    pub(crate) fn has_ended(&self, pod_uid: &str, instance: &str) -> bool {
+        let line = self.instances.get(pod_uid);
+        line.is_some_and(|line| line.ended) || is_replaced(&self.instances, pod_uid, instance)
     }
 
     /// A boot that a node does not show is taken for one that it has left behind.
@@ -120,6 +130,12 @@ impl World {
             nodes.insert(&report.spec.node);
             pods.insert(report.spec.pod_uid.as_str());
         }
+        let holders: Vec<InstanceId> = self
+            .leases
+            .iter()
+            .filter_map(|(_, lease)| lease.holder.parse().ok())
+            .collect();
+        pods.extend(holders.iter().map(|holder| holder.pod_uid.as_str()));
         self.succession.retain(&nodes, &pods);
     }
 }

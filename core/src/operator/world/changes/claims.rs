@@ -3,8 +3,8 @@
 use sluice_crds::AddressClaim;
 use sluice_crds::internal::ClaimOwnerKind;
 
-use super::super::references::{OwnerName, cluster_key, owner_name};
-use super::super::{Left, World};
+use super::super::references::{OwnerName, cluster_key, gateway_of, owner_name};
+use super::super::{Left, Meta, World};
 use crate::identity::Uid;
 use crate::operator::event::{Key, Kind};
 use crate::operator::subject::Subject;
@@ -14,6 +14,17 @@ impl World {
         let names: Vec<String> = self.claims_by_owner_name.of(owner).cloned().collect();
         for name in names {
             self.mark(Subject::Claim(name));
+        }
+    }
+
+    /// A gateway that is being deleted waits for the EIPs that have claims.
+    fn mark_awaiting_gateway(&mut self, eip: &Key) {
+        let Some(gateway) = self.eips.get(eip).map(gateway_of) else {
+            return;
+        };
+        if self.gateways.get(&gateway).is_some_and(Meta::deleting) {
+            self.mark_object(Kind::NATGateway, &gateway);
+            self.mark(Subject::Gateway(gateway));
         }
     }
 
@@ -29,16 +40,17 @@ impl World {
             let (owner, pool) = (owner_name(claim), claim.spec.pool.clone());
             let network = claim.spec.network.clone();
             let address = claim.spec.address.parse().ok();
-            self.mark(match owner.0 {
-                ClaimOwnerKind::EIP => Subject::Eip(Key {
-                    namespace: owner.1.clone(),
-                    name: owner.2.clone(),
-                }),
-                ClaimOwnerKind::NATGateway => Subject::Gateway(Key {
-                    namespace: owner.1.clone(),
-                    name: owner.2.clone(),
-                }),
-            });
+            let owner_key = Key {
+                namespace: owner.1.clone(),
+                name: owner.2.clone(),
+            };
+            match owner.0 {
+                ClaimOwnerKind::EIP => {
+                    self.mark_awaiting_gateway(&owner_key);
+                    self.mark(Subject::Eip(owner_key));
+                }
+                ClaimOwnerKind::NATGateway => self.mark(Subject::Gateway(owner_key)),
+            }
             self.mark_object(Kind::EIPPool, &cluster_key(&pool));
             let taken = self.claims_by_address.entry(network).or_default();
             if add {

@@ -6,6 +6,7 @@ use super::super::World;
 use super::super::references::{gateway_of_child, pools_of, sibling, site_label};
 use super::super::store::Index;
 use crate::identity::Uid;
+use crate::operator::dead::runs_no_more;
 use crate::operator::event::{ChildFacts, Key, LeaseFacts, PodFacts};
 use crate::operator::subject::Subject;
 
@@ -56,8 +57,12 @@ impl World {
         if let Some(new) = new
             && let Some(status) = &new.status
         {
-            self.succession
-                .instance_shown(&new.spec.pod_uid, &status.instance);
+            let pod = &new.spec.pod_uid;
+            self.succession.instance_shown(pod, &status.instance);
+            // It gives up when its pod is deleted: no other comes after it.
+            if status.is_final {
+                self.succession.pod_ended(pod);
+            }
         }
         if let (Some(old), Some(new)) = (old, new) {
             let gateway = Uid::new(&new.spec.gateway_uid);
@@ -115,6 +120,9 @@ impl World {
         let site = |p: &PodFacts| p.gateway_uid.clone();
         let sites = (old.map(site), new.map(site));
         self.follow_site(|w| &mut w.pods_by_gateway, key, sites);
+        if let Some(ended) = new.filter(|pod| runs_no_more(pod)) {
+            self.succession.pod_ended(ended.uid.as_str());
+        }
         if new.is_none() {
             self.forget_lives();
         }
