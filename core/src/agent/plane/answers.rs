@@ -125,7 +125,8 @@ impl Plane {
             self.flush_at = Some(after(now, FLUSH_AGAIN_MS));
         }
         let owed = self.unacked.as_ref().is_some_and(|unacked| unacked.flush);
-        let removed = unknown || (flush_again && self.loses_entries(&goal));
+        // The kernel may have let go before, by refusing it, what is removed only now.
+        let removed = unknown || (self.flush_at.is_some() && self.loses_entries(&goal));
         self.unacked = Some(Unacked {
             rejected,
             flush: removed || owed,

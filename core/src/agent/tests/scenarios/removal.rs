@@ -18,6 +18,25 @@ fn a_removal_is_acknowledged_after_the_second_flush() {
     assert!(sim.kernel.unflushed.is_empty());
 }
 
+#[test]
+fn what_the_kernel_refused_and_then_nobody_wants_is_acknowledged_after_its_flush() {
+    let mut sim = Sim::serving();
+    // What it held of the third it lets go with the next revision.
+    sim.kernel.refuse = Some("-3 ".to_owned());
+    sim.publish(&config(1..5));
+    sim.tell(Event::Header(sim.header.clone()));
+    let is_apply = |op: &KernelOp| matches!(op, KernelOp::Apply { .. });
+    let at = kernel_op(&mut sim, is_apply);
+    sim.answer(at);
+    assert_eq!(sim.kernel.unflushed.len(), 2, "{:?}", sim.kernel.unflushed);
+    sim.publish(&config([1, 2, 4]));
+    sim.tell(Event::Header(sim.header.clone()));
+    let ops = ops_until_report(&mut sim, |s| {
+        s.applied.as_ref().is_some_and(|a| a.generation == 3)
+    });
+    assert!(sim.kernel.unflushed.is_empty(), "{ops:?}");
+}
+
 /// The place of the kernel's operation under way, once it is `wanted`.
 fn kernel_op(sim: &mut Sim, wanted: impl Fn(&KernelOp) -> bool) -> usize {
     for _ in 0..20 {
