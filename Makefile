@@ -50,7 +50,7 @@ test-kernel: ## Run netlink and packets in network namespaces
 	@scripts/test.sh kernel
 
 test-ovn: ## Run the OVN data plane on a real OVN network
-	@scripts/test.sh ovsdb ovn
+	@OVSDB_UPDATES=1000000 scripts/test.sh ovsdb ovn
 
 test-e2e: setup ## Run the scenarios on the lab
 	@scripts/test.sh e2e

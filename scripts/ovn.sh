@@ -13,7 +13,7 @@ readonly packages=(openvswitch-common openvswitch-switch ovn-common ovn-central 
     ethtool libmnl0
     libxdp1 libbpf1 libelf1 libcap-ng0 libnuma1 libunbound8 libevent-2.1-7 libnettle8 libhogweed6 libgmp10)
 readonly programs=(usr/sbin/ovsdb-server usr/bin/ovsdb-tool usr/bin/ovsdb-client usr/bin/ovs-appctl
-    usr/bin/ovs-vsctl usr/bin/ovn-nbctl usr/bin/ovn-sbctl usr/bin/ovn-northd usr/bin/ovn-controller
+    usr/bin/ovs-vsctl usr/bin/ovs-ofctl usr/bin/ovn-nbctl usr/bin/ovn-sbctl usr/bin/ovn-northd usr/bin/ovn-controller
     usr/lib/openvswitch-switch/ovs-vswitchd sbin/ethtool)
 
 say() { echo "ovn: $*"; }

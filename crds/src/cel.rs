@@ -7,6 +7,7 @@
 //! rule walks is bounded.
 
 mod address;
+mod dataplane;
 mod immutable;
 mod name;
 mod pods;
@@ -15,6 +16,7 @@ mod port;
 mod rate;
 
 pub(crate) use address::*;
+pub(crate) use dataplane::*;
 pub(crate) use immutable::*;
 pub(crate) use name::*;
 pub(crate) use pods::*;

@@ -59,6 +59,7 @@ reasons! {
     TargetNotAllowed,
     AttachmentNotFound,
     DeletionBlocked,
+    UnsupportedByDataplane,
     // Programmed
     Programmed,
     Pending,
@@ -113,7 +114,8 @@ mod tests {
 
     /// What only agents say: their reports' words stand in Ready as they are.
     const OF_AGENTS: &str = "RouteMissing ProxyMissing AddressMissing SettingInvalid ApplyFailed \
-        RepairFailed InspectFailed FlushFailed AnnounceFailed ProbeFailed ClearFailed FlowLogSilent";
+        RepairFailed InspectFailed FlushFailed AnnounceFailed ProbeFailed ClearFailed FlowLogSilent \
+        NoChassis ChassisBehind ChassisSilent NorthdBehind CountersDisagree AcksSwitchedOff DatabaseAway";
 
     #[test]
     fn every_reason_is_explained_and_none_that_is_not_there() {

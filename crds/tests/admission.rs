@@ -193,10 +193,6 @@ fn find_idle_rules() {
                 rules.remove(&error.rule);
             }
         }
-        // The only data plane there is cannot be changed for another.
-        if plural(&manifest) == "natgateways" {
-            assert!(rules.remove("self == oldSelf"));
-        }
         idle.extend(
             rules
                 .into_iter()

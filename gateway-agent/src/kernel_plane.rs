@@ -145,6 +145,8 @@ impl DataPlane for KernelPlane {
         Ok(Inspection {
             drift: seen.drift,
             neighbours: seen.neighbours,
+            // The pod's own kernel serves.
+            hosting: None,
             mended: i64::try_from(seen.mended).unwrap_or(i64::MAX),
             unusable: seen
                 .unusable

@@ -3,7 +3,7 @@
 //!
 //! The rows are of the whole network, not of an instance: who holds the gateway's Lease writes
 //! them, others write nothing. What is written is applied when the hosting chassis has said so
-//! (`core::ovn::Acknowledgement`); when another one begins to host, the addresses are told unusable
+//! (`core::ovn::Acknowledgement`); when another one begins to host, no address is usable
 //! until it has.
 //!
 //! Not done here, as OVN does it: guards, announcements (`nat-addresses=router` on the switch's
@@ -28,7 +28,8 @@ use sluice_core::identity::Revision;
 use sluice_core::ovn::{
     Acknowledgement, Change, Compiled, Hosting, Verdict, Waiting, difference, rows,
 };
-use sluice_crds::internal::{Problem, RejectedEntry, UnusableAddress};
+use sluice_crds::internal::{Problem, RejectedEntry};
+use sluice_crds::user;
 use tokio::runtime::Runtime;
 
 use crate::dataplane::{DataPlane, Done, Watch};
@@ -179,6 +180,7 @@ impl OvnPlane {
         match &old {
             Some(note) if note.writer == self.me => {
                 self.writes = true;
+                self.ack.resume(note.epoch);
                 return Ok(note.clone());
             }
             Some(note) if self.writes => {
@@ -191,7 +193,9 @@ impl OvnPlane {
             gateway: self.gateway.clone(),
             writer: self.me.clone(),
             written: old.as_ref().and_then(|note| note.written.clone()),
+            epoch: old.as_ref().map_or(0, |note| note.epoch),
         };
+        self.ack.resume(new.epoch);
         tracing::info!(
             from = old.as_ref().map(|note| note.writer.as_str()),
             "rows are written by this instance now"
@@ -226,7 +230,14 @@ impl OvnPlane {
             if verdict != Verdict::Count {
                 return Ok(verdict);
             }
-            self.write(Vec::new())?;
+            // With the question goes which beginning it is, so that no other gets its number.
+            let mut operations = Vec::new();
+            if self.writes {
+                let id = self.note_id();
+                operations.push(write::guard(id, self.guard_pair()));
+                operations.push(note::count(id, self.ack.epoch()));
+            }
+            self.write(operations)?;
         }
         let (now, counters) = (self.now(), self.counters()?);
         Ok(self.ack.look(now, &counters))
@@ -284,6 +295,15 @@ impl OvnPlane {
             None => self.away = None,
         }
         reason
+    }
+
+    /// The chassis that hosts the gateway port, if it has acknowledged anything since it does.
+    fn hosting(&self) -> Option<user::Hosting> {
+        let hosting = self.hosting.as_ref().filter(|_| self.ack.is_heard())?;
+        Some(user::Hosting {
+            chassis: hosting.chassis.clone(),
+            epoch: i64::try_from(hosting.epoch).unwrap_or(i64::MAX),
+        })
     }
 
     /// Asks the hosting chassis for a sign of life when it is time.
@@ -356,6 +376,7 @@ impl DataPlane for OvnPlane {
         let written = Some((revision.clone(), snapshot.digest.to_string()));
         if note.written != written {
             note.written = written;
+            note.epoch = self.ack.epoch();
             let guard = write::guard(note.id, self.guard_pair());
             self.transact(&[guard, note.update()])?;
         }
@@ -387,13 +408,13 @@ impl DataPlane for OvnPlane {
         let mut seen = Inspection::default();
         if let Some(reason) = self.absent() {
             let blind = self.away.is_some_and(|since| since.elapsed() >= BLIND);
-            if blind && let Some(want) = &self.want {
-                seen.unusable = unusable(&want.snapshot, "DatabaseAway", &reason);
+            if self.want.is_some() && !blind {
+                seen.hosting = self.hosting();
             }
             seen.problems.push(Problem {
                 reason: "DatabaseAway".to_owned(),
                 message: reason,
-                blocking: false,
+                blocking: self.want.is_some() && blind,
             });
             return Ok(seen);
         }
@@ -401,29 +422,31 @@ impl DataPlane for OvnPlane {
             return Ok(seen);
         };
         if self.note().is_none_or(|note| note.writer != self.me) {
+            // Nobody is asked about rows that may be another's.
             seen.drift
                 .push("the note of who writes is gone or another instance's".to_owned());
+            return Ok(seen);
         }
         let (_, _, changes) = self.compare(&want.snapshot)?;
         seen.drift
             .extend(changes.iter().map(|change| format!("{change:?}")));
         self.beat()?;
-        let verdict = self.verdict()?;
-        let Some(want) = &self.want else {
-            return Ok(seen);
-        };
-        match verdict {
-            Verdict::Acknowledged(_) => {}
+        match self.verdict()? {
+            Verdict::Acknowledged(_) => seen.hosting = self.hosting(),
             // What the host has acknowledged before stays good.
             Verdict::Count
             | Verdict::Waiting(
                 Waiting::Northd { .. } | Waiting::Chassis { .. } | Waiting::Disagree { .. },
-            ) if self.ack.is_heard() => {}
+            ) if self.ack.is_heard() => seen.hosting = self.hosting(),
             Verdict::Count => {
                 let message = "NB_Global.nb_cfg goes back and forth";
-                seen.unusable = unusable(&want.snapshot, "ChassisBehind", message);
+                seen.problems.push(blocking("ChassisBehind", message));
             }
-            Verdict::Waiting(waiting) => seen.unusable = told(&want.snapshot, &waiting),
+            Verdict::Waiting(waiting) => {
+                let text = waiting.to_string();
+                let (reason, message) = text.split_once(": ").unwrap_or(("ChassisBehind", &text));
+                seen.problems.push(blocking(reason, message));
+            }
         }
         Ok(seen)
     }
@@ -511,19 +534,11 @@ fn rejected(snapshot: &Snapshot, compiled: &Compiled) -> Vec<RejectedEntry> {
     snapshot.entries().filter_map(refused).collect()
 }
 
-/// All addresses, with what is waited for.
-fn told(snapshot: &Snapshot, waiting: &Waiting) -> Vec<UnusableAddress> {
-    let text = waiting.to_string();
-    let (reason, message) = text.split_once(": ").unwrap_or(("ChassisBehind", &text));
-    unusable(snapshot, reason, message)
-}
-
-fn unusable(snapshot: &Snapshot, reason: &str, message: &str) -> Vec<UnusableAddress> {
-    let held = snapshot.entries().filter_map(|entry| entry.body.held());
-    held.map(|address| UnusableAddress {
-        address: address.to_string(),
+/// What stands against every address of the gateway.
+fn blocking(reason: &str, message: &str) -> Problem {
+    Problem {
         reason: reason.to_owned(),
         message: message.to_owned(),
-    })
-    .collect()
+        blocking: true,
+    }
 }

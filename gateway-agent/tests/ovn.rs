@@ -1,5 +1,5 @@
 //! The OVN data plane on a real OVN network: northd, both databases, three chassis with userspace
-//! datapaths, hosts outside and inside (`ovn/lab.sh` has the picture).
+//! datapaths, hosts outside and inside (`ovn-lab/lab.sh` has the picture).
 //!
 //! Needs root, for network namespaces, and what `scripts/ovn.sh` unpacks.
 #![allow(
@@ -15,6 +15,9 @@ mod rig;
 
 mod ovn {
     mod acknowledged;
+    mod checks;
+    mod cluster;
     mod packets;
+    mod race;
     mod rows;
 }

@@ -16,6 +16,7 @@ use sluice_crds::names::{self, LABEL_GATEWAY, LABEL_GATEWAY_UID};
 
 use crate::convert::DIGEST;
 
+mod ovn;
 mod pod;
 #[cfg(test)]
 mod tests;

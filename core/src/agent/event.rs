@@ -8,6 +8,8 @@ use sluice_crds::internal::{
     RuleSliceSpec, Shortage, UnusableAddress, UplinkOwnAddress,
 };
 
+use sluice_crds::user::Hosting;
+
 use crate::identity::{Revision, Term, Uid};
 
 /// What an earlier process of this instance left in the kernel, as the stamp in
@@ -90,6 +92,9 @@ pub struct Inspection {
     pub problems: Vec<Problem>,
     /// The uplinks' own addresses.
     pub uplinks: Vec<UplinkOwnAddress>,
+    /// The chassis that serves the gateway now and has acknowledged all that is applied,
+    /// where chassis do.
+    pub hosting: Option<Hosting>,
     /// MAC addresses that changed, of next hops and own interfaces.
     pub neighbours: Vec<NeighbourChange>,
     /// Wrong neighbour entries that were replaced during the look.

@@ -237,6 +237,7 @@ impl Plane {
                 problems: status.problems.clone(),
                 uplinks: status.uplinks.clone(),
                 neighbours: status.neighbours.clone(),
+                hosting: status.hosting.clone(),
                 mended: 0,
             };
             // Until the first sample, as it was.

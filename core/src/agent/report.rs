@@ -112,6 +112,7 @@ impl Agent {
                 true => plane.shortages.clone(),
                 false => Vec::new(),
             },
+            hosting: plane.inspection().hosting.clone(),
             uplinks: plane.inspection().uplinks.clone(),
             neighbours: plane.inspection().neighbours.clone(),
             ..base

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sluice_crds::GatewayInstance;
 use sluice_crds::names::ANNOTATION_DECLARE_DEAD;
 
+use super::capability;
 use super::event::{Key, PodFacts};
 use super::world::{Meta, World, cluster_key};
 use crate::identity::{InstanceId, Uid};
@@ -46,6 +47,7 @@ pub(crate) struct Instances {
 /// Sorts a gateway's reports and pods.
 pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
     let declared = declared_dead(world, gateway);
+    let hosted = capability::is_hosted(world, gateway);
     let mut found = Instances::default();
     let mut reported: BTreeSet<String> = BTreeSet::new();
     let mut dead_uids: BTreeSet<String> = BTreeSet::new();
@@ -54,7 +56,9 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
             continue;
         };
         let pod_uid = report.spec.pod_uid.clone();
-        match why_dead(world, report, declared) {
+        let why = why_dead(world, report, declared);
+        let leaves = |why: &DeadBy| !hosted || leaves_nothing(world, gateway, report, *why);
+        match why.filter(leaves) {
             Some(why) => {
                 found.dead.push((key.clone(), why));
                 match why {
@@ -87,6 +91,52 @@ pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
         }
     }
     found
+}
+
+/// Whether nothing that an instance wrote stands where chassis serve the gateway. Its rules do
+/// not end with it: it has taken them back itself, a person vouches for that, it was told of
+/// the last one's end and said so, or another instance has taken them over and answers for them.
+fn leaves_nothing(world: &World, gateway: &Uid, report: &GatewayInstance, why: DeadBy) -> bool {
+    match why {
+        DeadBy::Final | DeadBy::Declared => true,
+        DeadBy::Kubelet | DeadBy::OutOfService | DeadBy::Booted => {
+            let term = |report: &GatewayInstance| {
+                let active = report.status.as_ref()?.active.as_ref()?;
+                Some((active.lease_uid.clone(), active.term))
+            };
+            let lease = world
+                .leases_by_gateway
+                .of(gateway)
+                .find_map(|key| world.leases.get(key))
+                .filter(|lease| !lease.deleting);
+            let now = lease.map(|lease| (lease.uid.to_string(), lease.transitions));
+            let others = world
+                .reports_by_gateway
+                .of(gateway)
+                .filter_map(|key| world.reports.get(key))
+                .filter(|other| other.spec.pod_uid != report.spec.pod_uid);
+            let mut terms = others.filter_map(term);
+            has_applied_nothing(world, gateway, report)
+                || now.is_some() && terms.any(|term| Some(term) == now)
+        }
+    }
+}
+
+/// Whether the last that an instance applied is the present config, and has no entries.
+fn has_applied_nothing(world: &World, gateway: &Uid, report: &GatewayInstance) -> bool {
+    let status = report.status.as_ref();
+    let Some(applied) = status.and_then(|status| status.applied.as_ref()) else {
+        return false;
+    };
+    let header = world
+        .configs_by_gateway
+        .of(gateway)
+        .find_map(|key| world.configs.get(key));
+    header.is_some_and(|header| {
+        header.spec.entries == 0
+            && header.metadata.uid.as_deref() == Some(&applied.uid)
+            && header.metadata.generation == Some(applied.generation)
+    })
 }
 
 /// A pod without a report whose containers run nowhere: never placed, or

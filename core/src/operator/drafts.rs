@@ -223,6 +223,7 @@ impl Operator {
                 .and_then(|l| l.acquire_time.parse::<Timestamp>().ok())
                 .and_then(|since| Timestamp::from_second(since.as_second()).ok())
                 .map(Time),
+            hosting: site.evidence.hosting.clone(),
         })
     }
 

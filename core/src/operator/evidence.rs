@@ -1,15 +1,16 @@
 //! Evidence: what the holder has proved by its report, and whether a live read
 //! of the Lease has confirmed it.
 
-use super::Operator;
 use super::action::{Action, Target};
 use super::event::{Key, Kind, Millis};
 use super::lease::Holder;
 use super::site::Site;
 use super::subject::Subject;
 use super::world::Record;
+use super::{Operator, capability};
 use crate::identity::Uid;
 use sluice_crds::internal::{GatewayInstanceStatus, Problem, Shortage};
+use sluice_crds::user::Hosting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -35,6 +36,8 @@ pub(crate) struct Evidence {
     pub impaired: Option<(String, String)>,
     /// What runs short while it still works.
     pub shortages: Vec<Shortage>,
+    /// The chassis that has acknowledged what is proved, where chassis serve the gateway.
+    pub hosting: Option<Hosting>,
 }
 
 /// Evidence as it stood when a live read of the Lease began.
@@ -61,6 +64,7 @@ impl Operator {
             holder,
             ..Evidence::default()
         };
+        let hosted = capability::is_hosted(&self.world, uid);
         let Some(site) = self.sites.get(uid) else {
             return;
         };
@@ -72,7 +76,7 @@ impl Operator {
                 continue;
             };
             if new.counts(status) {
-                new.take(status, site);
+                new.take(status, site, hosted);
             } else {
                 dropped.push((report.key(), report.version()));
             }
@@ -202,7 +206,7 @@ impl Evidence {
         })
     }
 
-    fn take(&mut self, status: &GatewayInstanceStatus, site: &Site) {
+    fn take(&mut self, status: &GatewayInstanceStatus, site: &Site, hosted: bool) {
         self.active = true;
         self.proven = site.history.proven(status.applied.as_ref());
         for rejected in &status.rejected {
@@ -223,6 +227,13 @@ impl Evidence {
             .iter()
             .find(|p| p.blocking)
             .map(|p| (p.reason.clone(), p.message.clone()));
+        if hosted {
+            self.hosting.clone_from(&status.hosting);
+            if self.hosting.is_none() && self.blocked.is_none() {
+                let words = "the chassis that hosts the gateway's port has not acknowledged anything since it does";
+                self.blocked = Some(("ChassisBehind".to_owned(), words.to_owned()));
+            }
+        }
         let told = |p: &&Problem| !p.blocking && TOLD.iter().any(|t| p.reason.starts_with(t));
         self.impaired = status
             .problems

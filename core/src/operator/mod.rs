@@ -15,6 +15,7 @@
 pub mod action;
 mod addresses;
 mod announce;
+mod capability;
 mod claims;
 mod dead;
 mod disagree;

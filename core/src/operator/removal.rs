@@ -1,8 +1,8 @@
 //! Removal: whether a kernel may still hold something of an object.
 
-use super::Operator;
 use super::dead::{self};
 use super::subject::Subject;
+use super::{Operator, capability};
 use crate::identity::Uid;
 use std::net::IpAddr;
 
@@ -29,6 +29,7 @@ impl Operator {
         }
         let instances = dead::instances(&self.world, site_uid);
         let in_sync = self.world.all_in_sync();
+        let hosted = capability::is_hosted(&self.world, site_uid);
         self.site(site_uid, None);
         let Some(site) = self.sites.get(site_uid) else {
             return false;
@@ -63,18 +64,21 @@ impl Operator {
             && (instances.alive.is_empty() && instances.silent.is_empty()
                 || instances.silent.is_empty()
                     && site.history.removed_at(object).is_some_and(|since| {
-                        instances.alive.iter().all(|key| {
-                            let applied = self
-                                .world
-                                .reports
-                                .get(key)
-                                .and_then(|r| r.status.as_ref())
-                                .and_then(|s| s.applied.as_ref());
-                            applied.is_some_and(|a| {
-                                Some(a.uid.as_str()) == header.as_ref().map(Uid::as_str)
-                                    && a.generation >= since
+                        // Of chassis the holder speaks; what a standby has applied is no row.
+                        let taken_back = !hosted || site.evidence.proven >= Some(since);
+                        taken_back
+                            && instances.alive.iter().all(|key| {
+                                let applied = self
+                                    .world
+                                    .reports
+                                    .get(key)
+                                    .and_then(|r| r.status.as_ref())
+                                    .and_then(|s| s.applied.as_ref());
+                                applied.is_some_and(|a| {
+                                    Some(a.uid.as_str()) == header.as_ref().map(Uid::as_str)
+                                        && a.generation >= since
+                                })
                             })
-                        })
                     }));
         let done = done && self.fenced(site_uid);
         if !done && let Some(site) = self.sites.get_mut(site_uid) {

@@ -13,6 +13,7 @@ mod load;
 mod lost;
 mod moves;
 pub mod objects;
+mod ovn;
 mod plain;
 mod pods;
 mod pools;

@@ -124,6 +124,17 @@ impl Acknowledgement {
         self.beat = None;
     }
 
+    /// An earlier process of the gateway has seen so many beginnings.
+    pub fn resume(&mut self, epoch: u64) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// How many beginnings were seen.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Something was written, and it is not known what the number is.
     pub const fn lost(&mut self) {
         self.need = None;

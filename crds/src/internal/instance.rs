@@ -2,6 +2,7 @@
 //! its kernel.
 
 use crate::cel;
+use crate::user::Hosting;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,11 @@ pub struct GatewayInstanceStatus {
     /// `applied` answer and the first announcement of that term is out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<Active>,
+    /// The chassis of an OVN network that hosts the gateway's port, and has
+    /// acknowledged `applied` since it does. Unset: none has, or no chassis serves
+    /// the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosting: Option<Hosting>,
     /// Addresses of `applied` that do not answer or do not work, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1_024))]

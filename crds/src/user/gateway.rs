@@ -11,7 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::NamespacesFrom;
+use super::{Hosting, NamespacesFrom, Ovn};
 use crate::cel;
 
 /// A NAT gateway: pods that hold EIPs and translate for one inside network.
@@ -40,7 +40,12 @@ use crate::cel;
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = cel::lan_interface())]
+#[x_kube(
+    validation = cel::lan_interface(),
+    validation = cel::ovn_iff_asked(),
+    validation = cel::attachments_of_pods(),
+    validation = cel::not_with_ovn()
+)]
 pub struct NATGatewaySpec {
     /// Pods of this gateway: one holds the addresses. Only 1 is supported: high
     /// availability is not built yet. Default 1. Mutable.
@@ -51,7 +56,11 @@ pub struct NATGatewaySpec {
     #[serde(default)]
     #[x_kube(validation = cel::immutable("dataplane", "create another gateway for another data plane"))]
     pub dataplane: Dataplane,
-    /// External networks, 1 to 8. What comes in by one is answered by it; what
+    /// Where OVN serves the gateway. Required with `dataplane: OVN`, else not
+    /// allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ovn: Option<Ovn>,
+    /// External networks, 1 to 8; with `dataplane: OVN` 1, of a name and pools only. What comes in by one is answered by it; what
     /// inside hosts send leaves by the one that their EIP's pool stands on. Mutable:
     /// to add, remove or reorder uplinks replaces the pod.
     #[schemars(length(min = 1, max = 8))]
@@ -199,6 +208,11 @@ pub enum Dataplane {
     #[default]
     #[serde(rename = "nftables")]
     Nftables,
+    /// The chassis of an OVN network, by rows of its northbound database, which a
+    /// pod of the gateway writes. No bandwidth, portsPerSource, SNAT of several EIPs,
+    /// unequal weights, ports `"*"`, flowLog, mssClamp.
+    #[serde(rename = "OVN")]
+    Ovn,
 }
 
 /// One external network of a gateway.
@@ -216,11 +230,12 @@ pub struct Uplink {
     #[x_kube(validation = cel::dns_subdomains("uplinks.pools"), validation = cel::unique_items("uplinks.pools"))]
     pub pools: Vec<String>,
     /// NetworkAttachmentDefinition that puts the uplink into the pod:
-    /// `namespace/name`, or `name` in the gateway's namespace. Mutable: a
-    /// change replaces the pod.
+    /// `namespace/name`, or `name` in the gateway's namespace. Required, but
+    /// with `dataplane: OVN` not allowed. Mutable: a change replaces the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 317))]
     #[x_kube(validation = cel::attachment("uplinks.networkAttachment"))]
-    pub network_attachment: String,
+    pub network_attachment: Option<String>,
     /// Interface name in the pod, up to 15 characters, not `eth0`, which is the
     /// pod network's, and not that of another uplink. Default `eth1`, for the one
     /// that names none. Mutable: a change replaces the pod.
@@ -422,6 +437,10 @@ pub struct GatewayHolder {
     /// Since when it holds: `acquireTime` of the Lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+    /// With `dataplane: OVN`: which chassis translates. Unset while the one that
+    /// hosts the gateway's port has acknowledged nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosting: Option<Hosting>,
 }
 
 fn default_replicas() -> i32 {

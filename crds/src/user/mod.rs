@@ -4,6 +4,7 @@ mod dnat;
 mod eip;
 mod fip;
 mod gateway;
+mod ovn;
 mod pool;
 mod rate;
 mod selector;
@@ -18,6 +19,7 @@ pub use gateway::{
     MssClamp, NATGateway, NATGatewaySpec, NATGatewayStatus, Neighbours, SysctlsMode, Uplink,
     UplinkAddress,
 };
+pub use ovn::{Hosting, Ovn};
 pub use pool::{EIPPool, EIPPoolSpec, EIPPoolStatus, FamilyUsage, PoolSubnet};
 pub use rate::{NotARate, Rate};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};

@@ -9,6 +9,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Hosting;
 use crate::{cel, condition};
 
 /// An EIP of the same namespace.
@@ -81,6 +82,9 @@ pub struct HolderRef {
     #[serde(rename = "leaseUID")]
     #[schemars(length(max = 64))]
     pub lease_uid: String,
+    /// With a gateway of `dataplane: OVN`: the chassis that has acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosting: Option<Hosting>,
 }
 
 /// What `status.conditions` of a gateway, an EIP or a rule holds before anybody

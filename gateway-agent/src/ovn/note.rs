@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ovsdb_client::{Condition, Operation, Replica, Row as _};
+use ovsdb_client::{Atom, Condition, Datum, Mutation, Mutator, Operation, Replica, Row as _};
 use sluice_core::agent::Found;
 use sluice_core::identity::{Revision, Uid};
 use sluice_core::ovn::{RowId, ids};
@@ -18,6 +18,8 @@ pub(super) const WRITER: &str = "sluice.dev/writer";
 const REVISION_UID: &str = "sluice.dev/revision-uid";
 const REVISION_GENERATION: &str = "sluice.dev/revision-generation";
 const CONTENT: &str = "sluice.dev/content";
+/// Key: how many beginnings to host were seen.
+const EPOCH: &str = "sluice.dev/hosting-epoch";
 
 /// The note of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +30,27 @@ pub(super) struct Note {
     pub(super) writer: String,
     /// What it wrote last, whole.
     pub(super) written: Option<(Revision, String)>,
+    /// How many beginnings to host the gateway port were seen.
+    pub(super) epoch: u64,
 }
 
 /// The row of a gateway's note.
 pub(super) fn id(gateway: &str, router: &str) -> RowId {
     RowId::of(gateway, router, "note")
+}
+
+/// Writes how many beginnings were seen, and nothing else of the note.
+pub(super) fn count(id: RowId, epoch: u64) -> Operation {
+    let old = Datum::Set([Atom::from(EPOCH)].into());
+    let new = Datum::Map([(Atom::from(EPOCH), Atom::from(epoch.to_string().as_str()))].into());
+    Operation::Mutate {
+        table: AddressSet::TABLE.to_owned(),
+        conditions: vec![Condition::is_row(uuid(id))],
+        mutations: vec![
+            Mutation::new("external_ids", Mutator::Delete, old),
+            Mutation::new("external_ids", Mutator::Insert, new),
+        ],
+    }
 }
 
 impl Note {
@@ -52,6 +70,7 @@ impl Note {
             gateway: text(ids::GATEWAY)?,
             writer: text(WRITER)?,
             written: revision.zip(text(CONTENT)),
+            epoch: text(EPOCH).and_then(|n| n.parse().ok()).unwrap_or(0),
         })
     }
 
@@ -69,6 +88,7 @@ impl Note {
         let mut external_ids = BTreeMap::from([
             (ids::GATEWAY.to_owned(), self.gateway.clone()),
             (WRITER.to_owned(), self.writer.clone()),
+            (EPOCH.to_owned(), self.epoch.to_string()),
         ]);
         if let Some((revision, digest)) = &self.written {
             external_ids.insert(REVISION_UID.to_owned(), revision.uid.to_string());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sluice_gateway_agent::dataplane::DataPlane as _;
 
-use crate::lab::{Lab, reasons};
+use crate::lab::{Lab, is_blocked, reasons};
 use crate::rig::{ask, is_silent, serve};
 
 const RULES: [&str; 2] = [
@@ -64,7 +64,7 @@ fn a_gateway_port_that_moves_is_acknowledged_by_its_new_host() {
         }
         // Time for the data plane to hear of it: what it says of the old host is not looked at.
         std::thread::sleep(Duration::from_millis(300));
-        while !plane.look().unusable.is_empty() {
+        while is_blocked(&plane.look()) {
             assert!(Instant::now() < deadline, "{to} does not acknowledge");
         }
         let host = lab.hosting();
@@ -104,10 +104,10 @@ fn a_killed_chassis_is_not_believed_and_the_next_one_is_asked() {
     // The one that takes over does not listen yet when it begins to.
     lab.chassis("kill-chassis", 1);
     plane.look_until("the other chassis hosts", |seen| {
-        !seen.unusable.is_empty() || lab.hosting() == "chassis2"
+        is_blocked(seen) || lab.hosting() == "chassis2"
     });
     let deadline = Instant::now() + Duration::from_secs(60);
-    while lab.hosting() != "chassis2" || !plane.look().unusable.is_empty() {
+    while lab.hosting() != "chassis2" || is_blocked(&plane.look()) {
         assert!(Instant::now() < deadline, "{:?}", plane.look());
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -118,7 +118,7 @@ fn a_killed_chassis_is_not_believed_and_the_next_one_is_asked() {
     // With nobody left nothing is usable, and nothing new is acknowledged.
     lab.chassis("kill-chassis", 2);
     lab.sbctl("chassis-del chassis2");
-    let seen = plane.look_until("nobody hosts", |seen| !seen.unusable.is_empty());
+    let seen = plane.look_until("nobody hosts", |seen| is_blocked(seen));
     assert_eq!(reasons(&seen), ["NoChassis"]);
     let error = plane.try_hold(&MORE).expect_err("nobody");
     assert!(error.starts_with("NoChassis"), "{error}");
@@ -132,7 +132,7 @@ fn acknowledgements_that_are_switched_off_are_not_guessed() {
     let mut plane = lab.plane("one");
     plane.hold(&RULES);
     lab.nbctl("set nb_global . options:enable_chassis_nb_cfg_update=false");
-    let seen = plane.look_until("told", |seen| !seen.unusable.is_empty());
+    let seen = plane.look_until("told", |seen| is_blocked(seen));
     assert_eq!(reasons(&seen), ["AcksSwitchedOff"]);
     assert!(
         plane
@@ -142,5 +142,5 @@ fn acknowledgements_that_are_switched_off_are_not_guessed() {
     );
     lab.nbctl("remove nb_global . options enable_chassis_nb_cfg_update");
     plane.hold(&MORE);
-    assert!(plane.look().unusable.is_empty());
+    assert!(!is_blocked(&plane.look()));
 }

@@ -1,10 +1,8 @@
 //! An OVN network, and data planes on it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use ovn_lab::{GATEWAY_PORT, Network, ROUTER};
 use sluice_core::agent::Inspection;
 use sluice_core::config::Snapshot;
 use sluice_core::identity::{Revision, Uid};
@@ -18,80 +16,52 @@ pub const GATEWAY: &str = "6d1f4e5c-0000-4000-8000-000000000001";
 
 /// The network. It goes away with this.
 pub struct Lab {
-    dir: PathBuf,
+    pub network: Network,
 }
 
 impl Lab {
     pub fn up() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("slo{}x{count}", std::process::id()));
-        let lab = Self { dir };
-        lab.run("up", &[]);
-        lab
+        Self::with_servers(1)
     }
 
-    fn run(&self, command: &str, words: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ovn/lab.sh");
-        let output = Command::new("bash")
-            .arg(script)
-            .arg(command)
-            .arg(&self.dir)
-            .args(words)
-            .output();
-        let output = output.expect("bash");
-        assert!(
-            output.status.success(),
-            "lab {command} {words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout)
-            .expect("text")
-            .trim()
-            .to_owned()
+    /// With so many servers of the northbound database: 1 or 3.
+    pub fn with_servers(northbound: u8) -> Self {
+        let network = Network::up(northbound).expect("an OVN network");
+        Self { network }
     }
 
     /// `ovn-nbctl`
     pub fn nbctl(&self, words: &str) -> String {
-        self.run("nbctl", &words.split(' ').collect::<Vec<_>>())
+        self.network.nbctl(words).expect("ovn-nbctl")
     }
 
     /// `ovn-sbctl`
     pub fn sbctl(&self, words: &str) -> String {
-        self.run("sbctl", &words.split(' ').collect::<Vec<_>>())
+        self.network.sbctl(words).expect("ovn-sbctl")
     }
 
     /// Something done to a chassis: `stop-controller`, `continue-controller`, `kill-chassis`.
     pub fn chassis(&self, what: &str, n: u8) {
-        self.run(what, &[&n.to_string()]);
+        self.network.run(what, &[&n.to_string()]).expect("done");
     }
 
     /// The network namespace of a host: `client`, `vm1`, …
     pub fn host(&self, name: &str) -> String {
-        format!(
-            "{}-{name}",
-            self.dir.file_name().expect("a name").to_string_lossy()
-        )
+        self.network.host(name)
     }
 
     /// The chassis that hosts the gateway port now; nothing if none does.
     pub fn hosting(&self) -> String {
-        let binding =
-            self.sbctl("--bare --columns=chassis find port_binding logical_port=cr-r1-outside");
-        match binding.is_empty() {
-            true => binding,
-            false => self.sbctl(&format!("--bare --columns=name list chassis {binding}")),
-        }
+        self.network.hosting().expect("ovn-sbctl")
     }
 
     /// A data plane of this instance.
     pub fn plane(&self, me: &str) -> Plane {
-        let remote = |name: &str| format!("unix:{}", self.dir.join(name).display());
         let options = OvnOptions {
-            northbound: remote("nb.sock"),
-            southbound: remote("sb.sock"),
-            router: "r1".to_owned(),
-            gateway_port: "r1-outside".to_owned(),
+            northbound: self.network.northbound().expect("a database"),
+            southbound: self.network.southbound(),
+            router: ROUTER.to_owned(),
+            gateway_port: GATEWAY_PORT.to_owned(),
             ..OvnOptions::default()
         };
         let mut plane = OvnPlane::open(options, GATEWAY, me).expect("a data plane");
@@ -123,12 +93,6 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.run("down", &[]);
-    }
-}
-
 /// A data plane, and how often it was told something.
 pub struct Plane {
     pub plane: OvnPlane,
@@ -152,6 +116,12 @@ impl Plane {
     pub fn try_hold(&mut self, lines: &[&str]) -> Result<Done, String> {
         let revision = self.revision();
         self.plane.apply(&snapshot(lines), &revision, true)
+    }
+
+    /// Tries the next revision once.
+    pub fn try_next(&mut self, lines: &[&str]) -> Result<Done, String> {
+        self.generation += 1;
+        self.try_hold(lines)
     }
 
     pub fn revision(&self) -> Revision {
@@ -183,13 +153,15 @@ pub fn snapshot(lines: &[&str]) -> Snapshot {
     rig::snapshot(rig::settings(), lines)
 }
 
-/// The reasons that addresses are told unusable by.
+/// Why no address is usable.
 pub fn reasons(seen: &Inspection) -> Vec<&str> {
-    let mut reasons: Vec<&str> = seen
-        .unusable
-        .iter()
-        .map(|one| one.reason.as_str())
-        .collect();
-    reasons.dedup();
-    reasons
+    let blocking = seen.problems.iter().filter(|one| one.blocking);
+    blocking.map(|one| one.reason.as_str()).collect()
+}
+
+/// Whether no address is usable. Where chassis have acknowledged, one is named.
+pub fn is_blocked(seen: &Inspection) -> bool {
+    let is_blocked = !reasons(seen).is_empty();
+    assert_eq!(is_blocked, seen.hosting.is_none(), "{seen:?}");
+    is_blocked
 }

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use bare::*;
 pub use gateway::*;
+pub use link::Interface;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 pub use sctp::*;
 use sluice_gateway_agent::kernel::Kernel;

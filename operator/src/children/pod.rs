@@ -6,7 +6,7 @@ use sluice_crds::NATGateway;
 use sluice_crds::names::{self, FINALIZER_FENCED, LABEL_GATEWAY_UID};
 use sluice_crds::user::{GatewayTemplate, SysctlsMode};
 
-use super::{Settings, labels, with};
+use super::{Settings, labels, ovn, with};
 
 /// Port of the agent's `/healthz`, `/readyz` and `/metrics`.
 const PORT: u16 = 9808;
@@ -38,20 +38,25 @@ fn template(gateway: &NATGateway, settings: &Settings) -> Value {
         .iter()
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
-    annotations.insert(
-        NETWORKS.to_owned(),
-        Value::String(networks(gateway).to_string()),
-    );
+    let ovn = gateway.spec.ovn.as_ref();
+    if ovn.is_none() {
+        let networks = networks(gateway).to_string();
+        annotations.insert(NETWORKS.to_owned(), Value::String(networks));
+    }
+    let mut security = json!({"seccompProfile": {"type": "RuntimeDefault"}});
+    if ovn.is_none() {
+        security = with(security, "sysctls", sysctls(template.sysctls));
+    }
     let mut spec = json!({
         "serviceAccountName": names::child_name(gateway.metadata.name.as_deref().unwrap_or_default()),
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": GRACE_SECS,
-        "securityContext": {
-            "seccompProfile": {"type": "RuntimeDefault"},
-            "sysctls": sysctls(template.sysctls),
-        },
+        "securityContext": security,
         "containers": [container(gateway, template, settings)],
     });
+    if let Some(secret) = ovn.and_then(|ovn| ovn.tls_secret.as_ref()) {
+        spec = with(spec, "volumes", ovn::volumes(secret));
+    }
     // What is unset is left out, so that the API server's defaults apply.
     if !template.node_selector.is_empty() {
         spec = with(spec, "nodeSelector", json!(template.node_selector));
@@ -89,29 +94,44 @@ fn container(gateway: &NATGateway, template: &GatewayTemplate, settings: &Settin
             "timeoutSeconds": if period == 1 { 1 } else { 5 },
         })
     };
-    json!({
+    // Rows are written with no right in the pod's own network.
+    let (more_env, capabilities) = match &gateway.spec.ovn {
+        Some(ovn) => (ovn::env(ovn), json!({"drop": ["ALL"]})),
+        None => (
+            Vec::new(),
+            json!({"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}),
+        ),
+    };
+    let mut env = vec![
+        field("POD_NAME", "metadata.name"),
+        field("POD_UID", "metadata.uid"),
+        field("POD_NAMESPACE", "metadata.namespace"),
+        field("NODE_NAME", "spec.nodeName"),
+        field("POD_IPS", "status.podIPs"),
+        json!({"name": "GATEWAY", "value": gateway.metadata.name}),
+        json!({"name": "GATEWAY_UID", "value": gateway.metadata.uid}),
+    ];
+    env.extend(more_env);
+    let mut container = json!({
         "name": "agent",
         "image": template.image.as_deref().unwrap_or(&settings.gateway_image),
         "imagePullPolicy": "IfNotPresent",
-        "env": [
-            field("POD_NAME", "metadata.name"),
-            field("POD_UID", "metadata.uid"),
-            field("POD_NAMESPACE", "metadata.namespace"),
-            field("NODE_NAME", "spec.nodeName"),
-            field("POD_IPS", "status.podIPs"),
-            {"name": "GATEWAY", "value": gateway.metadata.name},
-            {"name": "GATEWAY_UID", "value": gateway.metadata.uid},
-        ],
+        "env": env,
         "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}],
         "resources": resources,
         "livenessProbe": probe("/healthz", 10, 3),
         "readinessProbe": probe("/readyz", 1, 2),
         "securityContext": {
             "allowPrivilegeEscalation": false,
-            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
+            "capabilities": capabilities,
             "readOnlyRootFilesystem": true,
         },
-    })
+    });
+    let ovn = gateway.spec.ovn.as_ref();
+    if ovn.is_some_and(|ovn| ovn.tls_secret.is_some()) {
+        container = with(container, "volumeMounts", ovn::mounts());
+    }
+    container
 }
 
 /// IPv6 forwards, and answers for others' addresses, only when these are set
@@ -137,7 +157,7 @@ fn networks(gateway: &NATGateway) -> Value {
         .spec
         .uplinks
         .iter()
-        .map(|uplink| (&uplink.network_attachment, &uplink.interface));
+        .filter_map(|uplink| Some((uplink.network_attachment.as_ref()?, &uplink.interface)));
     lan.chain(uplinks)
         .map(|(attachment, interface)| {
             let own = gateway.metadata.namespace.as_deref().unwrap_or_default();

@@ -43,6 +43,20 @@ fn full() -> NATGateway {
     }))
 }
 
+fn of_ovn() -> NATGateway {
+    gateway(json!({
+        "dataplane": "OVN",
+        "uplinks": [{"name": "external", "pools": ["external"]}],
+        "ovn": {
+            "northbound": "ssl:10.0.0.1:6641,ssl:10.0.0.2:6641",
+            "southbound": "ssl:10.0.0.1:6642",
+            "router": "r1",
+            "gatewayPort": "r1-outside",
+            "tlsSecret": "ovn-tls",
+        },
+    }))
+}
+
 fn check(name: &str, gateway: &NATGateway) {
     let documents: Vec<String> = ChildKind::ALL
         .into_iter()
@@ -73,6 +87,11 @@ fn children_of_a_plain_gateway() {
 #[test]
 fn children_of_a_gateway_with_all_settings() {
     check("full", &full());
+}
+
+#[test]
+fn children_of_a_gateway_of_an_ovn_network() {
+    check("ovn", &of_ovn());
 }
 
 #[test]
@@ -151,7 +170,7 @@ fn each_uplink_is_attached_in_its_order_and_an_order_of_its_own_is_another_pod()
             .iter()
             .map(|(attachment, interface)| Uplink {
                 name: (*interface).to_owned(),
-                network_attachment: (*attachment).to_owned(),
+                network_attachment: Some((*attachment).to_owned()),
                 interface: (*interface).to_owned(),
                 ..first.clone()
             })

@@ -19,6 +19,8 @@ fn count() -> usize {
 }
 
 const BATCH: usize = 500;
+/// Rows that are changed again and again.
+const ROWS: usize = 100;
 
 fn batch(n: usize) -> Vec<Operation> {
     let row = |n: usize| Thing {
@@ -49,6 +51,7 @@ async fn a_slow_reader_loses_nothing_and_holds_the_stream_back() {
         .expect("a monitor");
     assert!(monitor.initial.is_empty());
     let writer = server.connect().await;
+    let before = memory_kib();
     for n in 0..count() / BATCH {
         writer.transact(DATABASE, &batch(n)).await.expect("done");
     }
@@ -61,11 +64,14 @@ async fn a_slow_reader_loses_nothing_and_holds_the_stream_back() {
         (passed as usize) < all / 2 + 10_000_000,
         "{passed} bytes were read with nobody to take them"
     );
+    let grown = memory_kib().saturating_sub(before);
+    assert!(grown < 100_000, "{grown} KiB more for what nobody took");
     let mut seen = BTreeSet::new();
+    let slow = Duration::from_secs(15) / u32::try_from(count() / BATCH).expect("a number");
     while seen.len() < count() {
         let update = tokio::time::timeout(Duration::from_secs(30), monitor.updates.next()).await;
         let update = update.expect("more updates").expect("an update");
-        tokio::time::sleep(Duration::from_millis(75)).await;
+        tokio::time::sleep(slow).await;
         for (uuid, change) in update.tables.into_values().flatten() {
             assert!(matches!(change, RowChange::Inserted(_)), "{change:?}");
             assert!(seen.insert(uuid), "told twice: {uuid}");
@@ -82,7 +88,7 @@ async fn a_copy_follows_many_changes_of_few_rows_in_little_memory() {
     let client = Client::start(config);
     client.synced().await;
     let mut watch = client.watch();
-    let rows: Vec<_> = (0..10)
+    let rows: Vec<_> = (0..ROWS)
         .map(|n| Thing::named(&format!("n{n}")).insert())
         .collect();
     client.transact(&rows).await.expect("done");
@@ -99,12 +105,12 @@ async fn a_copy_follows_many_changes_of_few_rows_in_little_memory() {
         .filter(|(name, _)| name == "count")
         .collect(),
     };
-    let rounds = i64::try_from(count() / 100).expect("a number");
+    let rounds = i64::try_from(count() / ROWS).expect("a number");
     for round in 1..=rounds {
         client.transact(&[update(round)]).await.expect("done");
     }
     let counts = client.read(|replica| replica.all::<Thing>()).expect("rows");
-    assert!(counts.len() == 10 && counts.values().all(|thing| thing.count == rounds));
+    assert!(counts.len() == ROWS && counts.values().all(|thing| thing.count == rounds));
     // Nobody looked: each row is told once.
     let told = async {
         loop {
@@ -113,7 +119,7 @@ async fn a_copy_follows_many_changes_of_few_rows_in_little_memory() {
             }
         }
     };
-    assert_eq!(told.await, 10);
+    assert_eq!(told.await, ROWS);
     let grown = memory_kib().saturating_sub(before);
     assert!(grown < 100_000, "{grown} KiB more");
 }

@@ -54,7 +54,9 @@ impl Operator {
             .and_then(|s| s.holder.as_ref())
             .zip(site.evidence.holder.named())
             .is_some_and(|(h, (instance, term))| {
-                h.instance == instance && h.term == term.transitions
+                h.instance == instance
+                    && h.term == term.transitions
+                    && h.hosting == site.evidence.hosting
             });
         let lack = match &site.evidence.holder {
             Holder::Nobody => Some(Lack::NoHolder),

@@ -93,6 +93,7 @@ impl Site {
                 instance: instance.clone(),
                 term: term.transitions,
                 lease_uid: term.lease_uid.to_string(),
+                hosting: self.evidence.hosting.clone(),
             }),
             Holder::Nobody | Holder::Lost { .. } => None,
         }

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use sluice_crds::address::{DualAddress, parse_hosts};
 use sluice_crds::condition::Reason;
 use sluice_crds::internal::ClaimPhase;
-use sluice_crds::user::{IpFamily, IpFamilyPolicy, NamespacesFromKind, Rate};
+use sluice_crds::user::{Bandwidth, IpFamily, IpFamilyPolicy, NamespacesFromKind, Rate};
 use sluice_crds::{AddressClaim, EIP};
 
+use super::super::capability;
 use super::super::event::Key;
 use super::super::verdict::{Resolved, Verdict, refuse};
 use super::super::world::{Meta, Record, World, gateway_of};
@@ -228,6 +229,9 @@ fn place(world: &World, views: &Views, eip: &EIP, key: &Key, gateway_key: &Key) 
             );
         }
     }
+    if let Some(given) = eip.spec.bandwidth.as_ref().and_then(limit) {
+        capability::of(gateway).limits(gateway_key, &given)?;
+    }
     Ok(Place {
         gateway_uid: gateway.uid(),
         uplink: uplink.name.clone(),
@@ -237,6 +241,17 @@ fn place(world: &World, views: &Views, eip: &EIP, key: &Key, gateway_key: &Key) 
         requested,
         limits: limits(eip)?,
     })
+}
+
+/// The first limit that there is, in words.
+fn limit(bandwidth: &Bandwidth) -> Option<String> {
+    let sides = [
+        ("ingress", &bandwidth.ingress),
+        ("egress", &bandwidth.egress),
+    ];
+    sides
+        .into_iter()
+        .find_map(|(side, rate)| Some(format!("{side} {}", rate.as_ref()?)))
 }
 
 /// What `spec.bandwidth` says, ingress first.

@@ -243,8 +243,11 @@ fn resolve_uplinks(
     let mut problem = None;
     let mut uplinks = Vec::new();
     for uplink in &gateway.spec.uplinks {
-        let attachment = attachment_key(&uplink.network_attachment, &key.namespace);
-        if world.attachments.get(&attachment).is_none() {
+        let attachment = uplink.network_attachment.as_ref();
+        let attachment = attachment.map(|text| attachment_key(text, &key.namespace));
+        if let Some(attachment) = attachment
+            && world.attachments.get(&attachment).is_none()
+        {
             problem.get_or_insert_with(|| {
                 Verdict::refused(
                     Reason::AttachmentNotFound,

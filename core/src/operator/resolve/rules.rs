@@ -10,6 +10,7 @@ use sluice_crds::condition::Reason;
 use sluice_crds::names::FINALIZER_PROGRAMMED;
 use sluice_crds::user::{FIPSpec, SNATSpec};
 
+use super::super::capability;
 use super::super::event::{Key, Kind};
 use super::super::verdict::{Resolved, Verdict, refuse};
 use super::super::world::{Meta, Record, World, eips_of};
@@ -286,6 +287,7 @@ fn check(
             format!("spec.eip: the gateway of EIP {} does not exist", eip.name),
         );
     };
+    capability::of(gateway).rule(&view.gateway, ask, eips.len())?;
     for target in targets {
         if !target_allowed(
             world,

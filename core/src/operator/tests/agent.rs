@@ -8,6 +8,7 @@ use sluice_crds::internal::{
     RejectedEntry, Shortage, UnusableAddress,
 };
 use sluice_crds::names::{FINALIZER_FENCED, child_name};
+use sluice_crds::user::Hosting;
 
 use super::server::{Server, Slot};
 use crate::config::receive;
@@ -39,6 +40,8 @@ pub struct Agent {
     pub unusable: Vec<UnusableAddress>,
     pub problems: Vec<Problem>,
     pub neighbours: Vec<NeighbourChange>,
+    /// The chassis that acknowledges, as it reports it.
+    pub hosting: Option<Hosting>,
     /// What runs short, as it reports it.
     pub shortages: Vec<Shortage>,
     pub is_final: bool,
@@ -67,6 +70,7 @@ impl Agent {
             unusable: Vec::new(),
             problems: Vec::new(),
             neighbours: Vec::new(),
+            hosting: None,
             shortages: Vec::new(),
             is_final: false,
         }
@@ -229,6 +233,7 @@ impl Agent {
             unusable: self.unusable.clone(),
             problems: self.problems.clone(),
             neighbours: self.neighbours.clone(),
+            hosting: self.hosting.clone(),
             shortages: self.shortages.clone(),
             ..GatewayInstanceStatus::default()
         };

@@ -434,6 +434,7 @@ fn what_a_new_holder_supersedes_is_rewritten_before_anything_else() {
         instance: lease.holder.clone(),
         term: lease.transitions,
         lease_uid: lease.uid.to_string(),
+        hosting: None,
     };
     load.agent_stopped = true;
     load.stage.server.set_lease(lease);

@@ -31,7 +31,7 @@ fn two_uplinks() -> Stage {
             let mut second = gateway.spec.uplinks[0].clone();
             second.name = "second".into();
             second.pools = vec!["other".into()];
-            second.network_attachment = "net/external2".into();
+            second.network_attachment = Some("net/external2".into());
             second.interface = "eth2".into();
             gateway.spec.uplinks.push(second);
         }

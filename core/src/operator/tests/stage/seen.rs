@@ -39,6 +39,14 @@ impl Stage {
             .unwrap_or_else(|| ("none".into(), "none".into()))
     }
 
+    /// Message of a condition.
+    pub fn message(&self, kind: Kind, namespace: &str, name: &str, type_: &str) -> String {
+        let object = self.server.get(kind, &key(namespace, name));
+        let conditions = object.map(conditions).unwrap_or_default();
+        let found = conditions.iter().find(|c| c.type_ == type_);
+        found.map(|c| c.message.clone()).unwrap_or_default()
+    }
+
     /// Names of everything that the operator or agents made.
     pub fn remains(&self) -> Vec<String> {
         self.server

@@ -84,7 +84,8 @@ impl World {
                     .lan
                     .iter()
                     .filter_map(|l| l.network_attachment.as_ref());
-                let uplinks = g.spec.uplinks.iter().map(|u| &u.network_attachment);
+                let uplinks = g.spec.uplinks.iter();
+                let uplinks = uplinks.filter_map(|u| u.network_attachment.as_ref());
                 lan.chain(uplinks)
                     .any(|text| attachment_key(text, &gateway.namespace) == *key)
             })

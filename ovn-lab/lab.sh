@@ -1,25 +1,33 @@
 #!/usr/bin/env bash
-# lab.sh up|down|stop-controller|start-controller|kill-chassis DIR [N]: an OVN network on one machine.
+# lab.sh COMMAND DIR [WORD...]: an OVN network on one machine. Commands stand at the end.
 #
 #   client (10.155.30.9, ::9) - ext ---- br-ex of each chassis
-#                                            |  gateway port of r1: 10.155.30.1, ::1
+#                                            |  gateway port of r1: 10.155.30.2, ::2
 #                                           r1
-#                                            |  10.244.0.1, fd00:10:244::1
+#                                            |  10.244.0.254, fd00:10:244::fe
 #        vm1 on chassis 1, vm2 on chassis 2, vm3 on chassis 3: 10.244.0.1N, fd00:10:244::1N
 #
 # Real ovn-northd, northbound and southbound ovsdb-servers; three chassis, each a network
 # namespace with ovsdb-server, ovs-vswitchd (userspace datapath) and ovn-controller; geneve
-# between them. No kernel module. Everything is in DIR and in namespaces named after it.
+# between them. No kernel module. The northbound database is one server, or three (`up DIR 3`).
+# Everything is in DIR and in namespaces named after it.
 set -euo pipefail
-top=$(cd "$(dirname "$0")/../../.." && pwd)
+top=$(cd "$(dirname "$0")/.." && pwd)
 ovn=$top/target/ovn
 export LD_LIBRARY_PATH=$ovn/lib
 PATH=$ovn/root/sbin:$ovn/root/usr/bin:$ovn/root/usr/sbin:$ovn/root/usr/lib/openvswitch-switch:$PATH
 command=$1
 dir=$2
 prefix=$(basename "$dir")
-nb=unix:$dir/nb.sock
 sb=unix:$dir/sb.sock
+
+# Where the northbound database is: the sockets of its servers.
+northbound() {
+    local n all=
+    [ -e "$dir/nb.db" ] && all=unix:$dir/nb.sock
+    for n in 1 2 3; do [ -e "$dir/nb$n.db" ] && all=${all:+$all,}unix:$dir/nb$n.sock; done
+    echo "$all"
+}
 
 ns() { echo "$prefix-$1"; }
 in_ns() { local name=$1; shift; ip netns exec "$(ns "$name")" "$@"; }
@@ -49,9 +57,32 @@ control() { echo "--unixctl=$dir/$1.ctl"; }
 
 database() { # NAME SCHEMA
     ovsdb-tool create "$dir/$1.db" "$2"
+    server "$1"
+}
+
+server() { # NAME
+    rm -f "$dir/$1.sock" "$dir/$1.ctl"
     # shellcheck disable=SC2046
     run "$1" ovsdb-server $(log "$1") $(control "$1") --remote="punix:$dir/$1.sock" "$dir/$1.db"
     wait_for test -S "$dir/$1.sock"
+}
+
+cluster() { # SCHEMA: three servers of the northbound database
+    local n
+    ovsdb-tool create-cluster "$dir/nb1.db" "$1" "unix:$dir/nb1.raft"
+    for n in 2 3; do
+        ovsdb-tool join-cluster "$dir/nb$n.db" OVN_Northbound "unix:$dir/nb$n.raft" "unix:$dir/nb1.raft"
+    done
+    for n in 1 2 3; do server "nb$n"; done
+    for n in 1 2 3; do wait_for is_member "$n"; done
+}
+
+nb_status() { ovs-appctl -t "$dir/nb$1.ctl" cluster/status OVN_Northbound 2>/dev/null; }
+is_member() { nb_status "$1" | grep -q 'Status: cluster member'; }
+
+leader() {
+    local n
+    for n in 1 2 3; do nb_status "$n" | grep -q 'Role: leader' && echo "$n" && return; done
 }
 
 controller() { # N
@@ -102,20 +133,20 @@ vm() { # N, on chassis N
     plain "vm$n" eth0
     in_ns "vm$n" ip address add "10.244.0.1$n/16" dev eth0
     in_ns "vm$n" ip address add "fd00:10:244::1$n/64" dev eth0 nodad
-    in_ns "vm$n" ip route add default via 10.244.0.1
-    in_ns "vm$n" ip route add default via fd00:10:244::1
+    in_ns "vm$n" ip route add default via 10.244.0.254
+    in_ns "vm$n" ip route add default via fd00:10:244::fe
     ovs "$n" --timeout=20 add-port br-int "tap$n" -- set interface "tap$n" external_ids:iface-id="vm$n"
 }
 
 topology() {
     local n
-    set -- --db="$nb"
+    set -- --db="$(northbound)"
     ovn-nbctl "$@" ls-add lan -- lr-add r1 \
-        -- lrp-add r1 r1-lan 02:00:00:00:00:01 10.244.0.1/16 fd00:10:244::1/64 \
+        -- lrp-add r1 r1-lan 02:00:00:00:00:01 10.244.0.254/16 fd00:10:244::fe/64 \
         -- lsp-add lan lan-r1 -- lsp-set-type lan-r1 router -- lsp-set-addresses lan-r1 router \
         -- lsp-set-options lan-r1 router-port=r1-lan \
         -- ls-add outside \
-        -- lrp-add r1 r1-outside 02:00:00:00:00:02 10.155.30.1/24 2001:db8:1::1/64 \
+        -- lrp-add r1 r1-outside 02:00:00:00:00:02 10.155.30.2/24 2001:db8:1::2/64 \
         -- lsp-add outside outside-r1 -- lsp-set-type outside-r1 router -- lsp-set-addresses outside-r1 router \
         -- lsp-set-options outside-r1 router-port=r1-outside nat-addresses=router \
         -- lsp-add outside outside-net -- lsp-set-type outside-net localnet \
@@ -145,7 +176,12 @@ up() {
     plain client eth0
     in_ns client ip address add 10.155.30.9/24 dev eth0
     in_ns client ip address add 2001:db8:1::9/64 dev eth0 nodad
-    database nb "$ovn/root/usr/share/ovn/ovn-nb.ovsschema"
+    case ${1:-1} in
+    1) database nb "$ovn/root/usr/share/ovn/ovn-nb.ovsschema" ;;
+    3) cluster "$ovn/root/usr/share/ovn/ovn-nb.ovsschema" ;;
+    esac
+    local nb
+    nb=$(northbound)
     database sb "$ovn/root/usr/share/ovn/ovn-sb.ovsschema"
     ovn-nbctl --db="$nb" init
     ovn-sbctl --db="$sb" init
@@ -181,7 +217,7 @@ down() {
 }
 
 case $command in
-up) up ;;
+up) up "${3:-1}" ;; # SERVERS
 down) down ;;
 stop-controller) kill -STOP "$(cat "$dir/controller$3.pid")" ;;
 continue-controller) kill -CONT "$(cat "$dir/controller$3.pid")" ;;
@@ -189,7 +225,21 @@ kill-chassis)
     kill_pid "controller$3"
     kill_pid "vswitchd$3"
     ;;
-nbctl) shift 2; ovn-nbctl --db="$nb" "$@" ;;
+flows) ovs-ofctl -O OpenFlow15 --names dump-flows "unix:$dir/c$3/br-int.mgmt" ;; # N
+northbound) northbound ;;
+leader) leader ;;
+kill-server) kill_pid "nb$3" ;; # N
+start-server) server "nb$3" ;; # N
+# A host whose kernel is silent: whoever listens on its link may be anybody.
+bare)
+    in_ns "$3" ip address flush dev eth0
+    in_ns "$3" sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1
+    ;;
+nbctl) shift 2; ovn-nbctl --db="$(northbound)" "$@" ;;
+nbctl-script) # FILE with a word a line
+    mapfile -t words <"$3"
+    ovn-nbctl --db="$(northbound)" "${words[@]}" >/dev/null
+    ;;
 sbctl) shift 2; ovn-sbctl --db="$sb" "$@" ;;
 *) echo "lab: what is $command?" >&2; exit 1 ;;
 esac
