@@ -118,7 +118,7 @@ fn a_killed_chassis_is_not_believed_and_the_next_one_is_asked() {
     // With nobody left nothing is usable, and nothing new is acknowledged.
     lab.chassis("kill-chassis", 2);
     lab.sbctl("chassis-del chassis2");
-    let seen = plane.look_until("nobody hosts", |seen| is_blocked(seen));
+    let seen = plane.look_until("nobody hosts", is_blocked);
     assert_eq!(reasons(&seen), ["NoChassis"]);
     let error = plane.try_hold(&MORE).expect_err("nobody");
     assert!(error.starts_with("NoChassis"), "{error}");
@@ -132,7 +132,7 @@ fn acknowledgements_that_are_switched_off_are_not_guessed() {
     let mut plane = lab.plane("one");
     plane.hold(&RULES);
     lab.nbctl("set nb_global . options:enable_chassis_nb_cfg_update=false");
-    let seen = plane.look_until("told", |seen| is_blocked(seen));
+    let seen = plane.look_until("told", is_blocked);
     assert_eq!(reasons(&seen), ["AcksSwitchedOff"]);
     assert!(
         plane
