@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod flows;
 pub mod gateway;
 pub mod machine;
+pub mod ovn;
 pub mod process;
 pub mod programming;
 pub mod ready;

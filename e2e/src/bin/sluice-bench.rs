@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use sluice_e2e::bench::machine::Machine;
 use sluice_e2e::bench::report::Report;
-use sluice_e2e::bench::{cluster, flows, programming, shaping};
+use sluice_e2e::bench::{cluster, flows, ovn, programming, shaping};
 use sluice_e2e::{Lab, Result, UpOptions};
 
 /// Measures Sluice beside what one would otherwise run.
 #[derive(Parser)]
 struct Args {
-    /// Only the figures of these parts: programming, flows, shaping, cluster, scale.
+    /// Only the figures of these parts: programming, flows, shaping, ovn, cluster, scale.
     parts: Vec<String>,
 }
 
@@ -56,6 +56,10 @@ async fn run(args: &Args) -> Result<()> {
     }
     if wanted("shaping") {
         shaping::measure(&mut report)?;
+        report.write(folder)?;
+    }
+    if wanted("ovn") {
+        ovn::measure(&mut report)?;
         report.write(folder)?;
     }
     if wanted("cluster") {
