@@ -88,8 +88,9 @@ fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 lint: ## Check format, lints, documentation links, dependencies
 	@scripts/lint.sh
 
-gen: ## Write deploy/crds from the types, install.yaml from the chart
+gen: ## Write deploy/crds and docs/api from the types, install.yaml from the chart
 	@cargo run --quiet -p sluice-crds --bin crdgen
+	@cargo run --quiet -p sluice-crds --bin apigen
 	@scripts/install-yaml.sh
 
 bench: setup ## Measure, beside what one would otherwise run

@@ -11,6 +11,7 @@ pub mod condition;
 pub mod internal;
 pub mod manifest;
 pub mod names;
+pub mod reference;
 pub mod user;
 
 pub use internal::{AddressClaim, GatewayConfig, GatewayInstance, RuleSlice};
