@@ -1,9 +1,12 @@
 //! What waits to be written: one place per target, the last value wins, urgent
-//! targets first, at most one write per target under way.
+//! targets first, at most one write per target under way. Among targets of one urgency
+//! namespaces take turns, and no namespace has more than its share of the writers: a
+//! flood of objects in one does not delay another's.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sluice_core::operator::Turns;
 use sluice_core::operator::action::{Action, Target};
 use sluice_core::operator::urgency::Urgency;
 use tokio::sync::Notify;
@@ -11,21 +14,38 @@ use tokio::sync::Notify;
 #[cfg(test)]
 mod tests;
 
+/// A namespace's share is that of so many.
+const SHARES: usize = 3;
+
 /// The queue between deciding and writing.
-#[derive(Default)]
 pub struct Queue {
     inner: Mutex<Inner>,
     ready: Notify,
+    /// So many writes of one namespace may be under way, corrections aside.
+    share: usize,
 }
 
 #[derive(Default)]
 struct Inner {
     waiting: HashMap<Target, (Action, Urgency)>,
-    lanes: [VecDeque<Target>; Urgency::COUNT],
-    busy: BTreeSet<Target>,
+    lanes: [Turns; Urgency::COUNT],
+    /// What is under way, and on whose behalf.
+    busy: BTreeMap<Target, String>,
+    /// How many of them, by namespace.
+    under_way: BTreeMap<String, usize>,
 }
 
 impl Queue {
+    /// An empty queue, for so many writers.
+    #[must_use]
+    pub fn new(writers: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            ready: Notify::new(),
+            share: (writers / SHARES).max(1),
+        }
+    }
+
     /// Puts an action in, in the place of an earlier one for the same target.
     /// [`Action::Emit`] has no target and does not belong here: it is given back.
     pub fn push(&self, action: Action) -> Option<Action> {
@@ -33,14 +53,15 @@ impl Queue {
             return Some(action);
         };
         let urgency = action.urgency();
+        let namespace = action.on_behalf_of().to_owned();
         let mut inner = self.lock();
         let place = inner
             .waiting
             .insert(target.clone(), (action, urgency))
             .map(|(_, urgency)| urgency);
         // A more urgent value gets a better place; the worse one is skipped when it comes up.
-        if place.is_none_or(|place| urgency < place) && !inner.busy.contains(&target) {
-            inner.lane(urgency).push_back(target);
+        if place.is_none_or(|place| urgency < place) && !inner.busy.contains_key(&target) {
+            inner.lane(urgency).push(&namespace, target);
             drop(inner);
             self.ready.notify_one();
         } else if let (Some(place), Some((_, kept))) = (place, inner.waiting.get_mut(&target)) {
@@ -63,20 +84,20 @@ impl Queue {
     fn try_take(&self) -> Option<(Target, Action)> {
         let mut inner = self.lock();
         for lane in Urgency::ALL {
-            while let Some(target) = inner.lane(lane).pop_front() {
+            while let Some(target) = inner.next(lane, self.share) {
                 // A place that was left for a better one; what has come since for a
                 // target under way gets its own when that ends.
                 let left = inner
                     .waiting
                     .get(&target)
                     .is_none_or(|(_, urgency)| *urgency != lane);
-                if left || inner.busy.contains(&target) {
+                if left || inner.busy.contains_key(&target) {
                     continue;
                 }
                 let Some((action, _)) = inner.waiting.remove(&target) else {
                     continue;
                 };
-                inner.busy.insert(target.clone());
+                inner.begin(&target, action.on_behalf_of());
                 if inner.lanes.iter().any(|lane| !lane.is_empty()) {
                     // One notice may have stood for several pushes.
                     self.ready.notify_one();
@@ -90,9 +111,14 @@ impl Queue {
     /// Ends the write of a target; what came in for it meanwhile is next in line.
     pub fn finish(&self, target: &Target) {
         let mut inner = self.lock();
-        inner.busy.remove(target);
-        if let Some(urgency) = inner.waiting.get(target).map(|(_, urgency)| *urgency) {
-            inner.lane(urgency).push_back(target.clone());
+        inner.end(target);
+        let next = inner.waiting.get(target);
+        let next = next.map(|(action, urgency)| (action.on_behalf_of().to_owned(), *urgency));
+        if let Some((namespace, urgency)) = next {
+            inner.lane(urgency).push(&namespace, target.clone());
+        }
+        // Also what waited for its namespace's share may go now.
+        if inner.lanes.iter().any(|lane| !lane.is_empty()) {
             drop(inner);
             self.ready.notify_one();
         }
@@ -111,7 +137,35 @@ impl Queue {
 }
 
 impl Inner {
-    fn lane(&mut self, urgency: Urgency) -> &mut VecDeque<Target> {
+    /// The next of a lane. What corrects a True that does not hold any more, or what
+    /// kernels wait for, is bound by no share.
+    fn next(&mut self, lane: Urgency, share: usize) -> Option<Target> {
+        let free = lane <= Urgency::Correction;
+        let under_way = std::mem::take(&mut self.under_way);
+        let may = |namespace: &str| free || under_way.get(namespace).is_none_or(|n| *n < share);
+        let next = self.lane(lane).pop(may);
+        self.under_way = under_way;
+        next
+    }
+
+    fn begin(&mut self, target: &Target, namespace: &str) {
+        self.busy.insert(target.clone(), namespace.to_owned());
+        *self.under_way.entry(namespace.to_owned()).or_default() += 1;
+    }
+
+    fn end(&mut self, target: &Target) {
+        let Some(namespace) = self.busy.remove(target) else {
+            return;
+        };
+        if let Some(count) = self.under_way.get_mut(&namespace) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.under_way.remove(&namespace);
+            }
+        }
+    }
+
+    fn lane(&mut self, urgency: Urgency) -> &mut Turns {
         let [first, correction, groundwork, address, other] = &mut self.lanes;
         match urgency {
             Urgency::First => first,

@@ -106,7 +106,7 @@ async fn life<D: Decide>(
     });
     let metrics = Arc::new(Metrics::default());
     let leadership = Arc::new(Leadership::default());
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(usize::from(options.writers)));
     let brain = Arc::new(Brain::new(decide, metrics.clone()));
     let (announcer, speaker) = announcer(reads.clone(), identity.to_owned(), metrics.clone());
 

@@ -76,7 +76,7 @@ impl Edge {
         let metrics = Arc::new(Metrics::default());
         let brain = Arc::new(Brain::new(script.clone(), metrics.clone()));
         let leadership = Arc::new(Leadership::default());
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(24));
         let settings = Arc::new(Settings {
             gateway_image: "sluice/gateway-agent:dev".into(),
         });
@@ -329,7 +329,7 @@ async fn every_action_does_what_it_says() {
     let gateway = plane
         .get("natgateways.sluice.dev", "net", "egress")
         .unwrap();
-    for child in sluice_operator::resource::CHILDREN {
+    for child in sluice_core::operator::event::ChildKind::ALL {
         let ensure = Action::EnsureChild {
             child,
             gateway: key("net", "egress"),

@@ -42,6 +42,7 @@ mod site;
 mod status;
 mod subject;
 mod teardown;
+mod turns;
 mod upkeep;
 pub mod urgency;
 mod verdict;
@@ -54,6 +55,7 @@ use k8s_openapi::jiff::Timestamp;
 
 pub use gauges::Gauges;
 pub use settings::OperatorSettings;
+pub use turns::Turns;
 
 use action::{Action, Announcement, Outcome, StatusWrite, Target};
 use announce::Announcer;

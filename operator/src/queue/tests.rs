@@ -1,4 +1,5 @@
-//! Order, replacement and exclusion.
+//! Order, replacement, exclusion and fairness.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use sluice_core::operator::event::{Key, Kind};
 
@@ -35,7 +36,7 @@ fn drain(queue: &Queue) -> Vec<Action> {
 
 #[test]
 fn urgent_targets_go_first_and_others_in_their_order() {
-    let queue = Queue::default();
+    let queue = Queue::new(48);
     for action in [
         status("a", false),
         finalizers("b", "1"),
@@ -59,7 +60,7 @@ fn urgent_targets_go_first_and_others_in_their_order() {
 
 #[test]
 fn the_last_value_wins_and_takes_one_place() {
-    let queue = Queue::default();
+    let queue = Queue::new(48);
     assert!(queue.push(finalizers("a", "1")).is_none());
     assert!(queue.push(finalizers("b", "1")).is_none());
     assert!(queue.push(finalizers("a", "2")).is_none());
@@ -68,7 +69,7 @@ fn the_last_value_wins_and_takes_one_place() {
 
 #[test]
 fn a_target_that_becomes_urgent_moves_up_and_is_served_once() {
-    let queue = Queue::default();
+    let queue = Queue::new(48);
     assert!(queue.push(status("a", false)).is_none());
     assert!(queue.push(status("b", false)).is_none());
     assert!(queue.push(status("b", true)).is_none());
@@ -78,7 +79,7 @@ fn a_target_that_becomes_urgent_moves_up_and_is_served_once() {
 
 #[test]
 fn no_target_is_written_twice_at_once() {
-    let queue = Queue::default();
+    let queue = Queue::new(48);
     assert!(queue.push(status("a", true)).is_none());
     let (target, _) = queue.try_take().unwrap();
     assert!(queue.push(status("a", true)).is_none());
@@ -90,7 +91,7 @@ fn no_target_is_written_twice_at_once() {
 
 #[test]
 fn a_place_left_behind_serves_no_target_that_is_under_way() {
-    let queue = Queue::default();
+    let queue = Queue::new(48);
     assert!(queue.push(status("a", false)).is_none());
     assert!(queue.push(status("a", true)).is_none());
     let (target, _) = queue.try_take().unwrap();
@@ -100,9 +101,71 @@ fn a_place_left_behind_serves_no_target_that_is_under_way() {
     assert_eq!(drain(&queue), [status("a", false)]);
 }
 
+/// The same of another namespace.
+fn of(namespace: &str, mut action: Action) -> Action {
+    if let Action::SetFinalizers { key, .. } | Action::WriteStatus { key, .. } = &mut action {
+        key.namespace = namespace.into();
+    }
+    action
+}
+
+#[test]
+fn a_namespace_with_many_objects_does_not_hold_up_another() {
+    let queue = Queue::new(48);
+    for i in 0..100 {
+        assert!(
+            queue
+                .push(of("many", finalizers(&format!("e{i}"), "1")))
+                .is_none()
+        );
+    }
+    assert!(queue.push(of("few", finalizers("web", "1"))).is_none());
+    let order = [0, 1].map(|_| queue.try_take().unwrap().1);
+    assert_eq!(order[0], of("many", finalizers("e0", "1")));
+    assert_eq!(order[1], of("few", finalizers("web", "1")));
+}
+
+#[test]
+fn a_namespace_has_its_share_of_writers_and_no_more() {
+    let queue = Queue::new(6);
+    for i in 0..5 {
+        assert!(
+            queue
+                .push(of("many", finalizers(&format!("e{i}"), "1")))
+                .is_none()
+        );
+    }
+    let taken = [queue.try_take().unwrap().0, queue.try_take().unwrap().0];
+    assert_eq!(queue.try_take(), None, "two of six writers are its share");
+    assert!(queue.push(of("few", finalizers("web", "1"))).is_none());
+    assert_eq!(
+        queue.try_take().unwrap().1,
+        of("few", finalizers("web", "1"))
+    );
+    queue.finish(&taken[0]);
+    assert_eq!(
+        queue.try_take().unwrap().1,
+        of("many", finalizers("e2", "1"))
+    );
+    assert_eq!(queue.try_take(), None);
+    for target in &taken {
+        queue.finish(target);
+    }
+    assert!(queue.try_take().is_some(), "a share is given back");
+}
+
+#[test]
+fn corrections_are_bound_by_no_share() {
+    let queue = Queue::new(3);
+    for i in 0..4 {
+        assert!(queue.push(status(&format!("e{i}"), true)).is_none());
+    }
+    assert_eq!(drain(&queue).len(), 4);
+}
+
 #[tokio::test]
 async fn every_push_is_taken_by_some_worker() {
-    let queue = std::sync::Arc::new(Queue::default());
+    let queue = std::sync::Arc::new(Queue::new(48));
     let workers: Vec<_> = (0..16)
         .map(|_| {
             let queue = queue.clone();
