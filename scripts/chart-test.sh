@@ -45,6 +45,21 @@ check "gateway image" contains "value: registry.example/gw:dev" --set gatewayIma
 check "definitions stay" contains "helm.sh/resource-policy: keep"
 check "definitions may go" lacks "helm.sh/resource-policy" --set crds.keep=false
 check "definitions may be left out" lacks "kind: CustomResourceDefinition" --set crds.install=false
+each_definition() { # a template, which upgrades upgrade
+    ! [ -e deploy/chart/crds ] && render >"$tmp/rendered" && local f && for f in deploy/crds/*.yaml; do
+        grep -q "^  name: $(basename "$f" .yaml)$" "$tmp/rendered" || { echo "$f is not rendered"; return 1; }
+    done
+}
+hook() { # all objects of the hook are hooks, and go with it
+    render -s templates/uninstall.yaml >"$tmp/rendered" &&
+        [ "$(grep -c '^kind:' "$tmp/rendered")" = 4 ] &&
+        [ "$(grep -c 'helm.sh/hook: pre-delete' "$tmp/rendered")" = 4 ] &&
+        [ "$(grep -c 'before-hook-creation,hook-succeeded' "$tmp/rendered")" = 4 ]
+}
+check "upgrades upgrade each definition" each_definition
+check "the hook before an uninstallation" hook
+check "the hook looks for the operator in its namespace" bash -c "'$helm' template sluice deploy/chart -n nat -s templates/uninstall.yaml | grep -q -- '--operator-namespace=nat'"
+check "the hook may be left out" lacks "helm.sh/hook: pre-delete" --set uninstall.hook=false
 check "the guard may be left out" lacks "in-use.sluice.dev" --set policies.guardInUse=false
 check "no monitoring unless asked" lacks "monitoring.coreos.com"
 check "monitoring" contains "SluiceOperatorDown" --set metrics.prometheusRule=true

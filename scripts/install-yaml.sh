@@ -8,6 +8,6 @@ export HELM_CACHE_HOME=$PWD/target/tools/cache HELM_CONFIG_HOME=$PWD/target/tool
 {
     echo "# Generated from deploy/chart by \`make gen\`; do not edit."
     # Helm tells of every symbolic link.
-    target/tools/helm template sluice deploy/chart -n sluice-system --set namespace.create=true --set crds.keep=false \
+    target/tools/helm template sluice deploy/chart -n sluice-system --set namespace.create=true --set crds.keep=false --set uninstall.hook=false \
         2> >(grep -v 'found symbolic link' >&2)
 } >"${1:-deploy/install.yaml}"

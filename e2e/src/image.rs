@@ -16,12 +16,13 @@ use crate::error::{Doing, LabError, Result};
 use crate::paths::LabPaths;
 use crate::tar::Tar;
 
-/// An image: its name below `sluice/`, and the binary in it.
-const IMAGES: [(&str, &str); 4] = [
-    ("operator", "sluice-operator"),
-    ("gateway-agent", "sluice-gateway-agent"),
-    ("echo", "sluice-echo"),
-    ("pause", "sluice-pause"),
+/// An image: its name below `sluice/`, and the binaries in it; the first is what it runs.
+const IMAGES: [(&str, &[&str]); 4] = [
+    // The chart's hook runs the plugin from the operator's image.
+    ("operator", &["sluice-operator", "kubectl-sluice"]),
+    ("gateway-agent", &["sluice-gateway-agent"]),
+    ("echo", &["sluice-echo"]),
+    ("pause", &["sluice-pause"]),
 ];
 
 /// The tags that each image gets. None of them is ever pulled from anywhere.
@@ -37,15 +38,19 @@ pub fn pack_all(paths: &LabPaths) -> Result<Vec<String>> {
     fs::create_dir_all(&dir).doing(|| format!("make {}", dir.display()))?;
     let from = binary_dir(paths)?;
     let mut packed = Vec::new();
-    for (image, program) in IMAGES {
-        let source = from.join(program);
+    for (image, programs) in IMAGES {
         let mark = dir.join(format!("{image}.source"));
-        let stamp = stamp(&source)?;
+        let stamps: Result<Vec<String>> = programs.iter().map(|p| stamp(&from.join(p))).collect();
+        let stamp = stamps?.join("\n");
         let tar = dir.join(format!("{image}.tar"));
         if tar.exists() && fs::read_to_string(&mark).is_ok_and(|held| held == stamp) {
             continue;
         }
-        let bytes = pack(image, &binary(&source, &dir)?);
+        let mut files = Vec::new();
+        for program in programs {
+            files.push((*program, binary(&from.join(program), &dir)?));
+        }
+        let bytes = pack(image, &files);
         let digest = hex(&Sha256::digest(&bytes));
         replace(&tar, &bytes)?;
         replace(&dir.join(format!("{image}.digest")), digest.as_bytes())?;
@@ -79,9 +84,14 @@ pub fn binary_dir(paths: &LabPaths) -> Result<PathBuf> {
             );
         }
     }
-    let has_all = |dir: &PathBuf| IMAGES.iter().all(|(_, program)| dir.join(program).exists());
+    let programs = || {
+        IMAGES
+            .iter()
+            .flat_map(|(_, programs)| programs.iter().copied())
+    };
+    let has_all = |dir: &PathBuf| programs().all(|program| dir.join(program).exists());
     places.iter().find(|dir| has_all(dir)).cloned().ok_or_else(|| {
-        let names: Vec<&str> = IMAGES.iter().map(|(_, program)| *program).collect();
+        let names: Vec<&str> = programs().collect();
         LabError::Refused(format!(
             "no directory has all of {}: run `make build`, or set SLUICE_BIN_DIR (looked in {})",
             names.join(", "),
@@ -122,9 +132,9 @@ fn stamp(source: &Path) -> Result<String> {
     ))
 }
 
-/// One image as an OCI layout in a tar.
-fn pack(image: &str, binary: &[u8]) -> Vec<u8> {
-    let program = format!("sluice-{image}");
+/// One image of these programs as an OCI layout in a tar; it runs the first.
+fn pack(image: &str, programs: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let runs = programs.first().map_or("", |(name, _)| name);
     let mut layer = Tar::default();
     for dir in ["dev", "etc", "proc", "sys", "tmp"] {
         layer.directory(dir, if dir == "tmp" { 0o1777 } else { 0o755 });
@@ -135,7 +145,9 @@ fn pack(image: &str, binary: &[u8]) -> Vec<u8> {
         b"root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n",
     );
     layer.file("etc/group", 0o644, b"root:x:0:\nnobody:x:65534:\n");
-    layer.file(&program, 0o755, binary);
+    for (name, binary) in programs {
+        layer.file(name, 0o755, binary);
+    }
     let layer = layer.finish();
     let layer_digest = format!("sha256:{}", hex(&Sha256::digest(&layer)));
 
@@ -144,7 +156,7 @@ fn pack(image: &str, binary: &[u8]) -> Vec<u8> {
         "architecture": "amd64",
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": {"Entrypoint": [format!("/{program}")], "Env": ["PATH=/"]},
+        "config": {"Entrypoint": [format!("/{runs}")], "Env": ["PATH=/"]},
         "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
     });
     let layer = blob(&mut blobs, layer, "application/vnd.oci.image.layer.v1.tar");
@@ -215,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_same_binary_gives_the_same_bytes() {
-        assert_eq!(pack("echo", b"binary"), pack("echo", b"binary"));
-        assert_ne!(pack("echo", b"binary"), pack("echo", b"other"));
+        let of = |content: &[u8]| pack("echo", &[("sluice-echo", content.to_vec())]);
+        assert_eq!(of(b"binary"), of(b"binary"));
+        assert_ne!(of(b"binary"), of(b"other"));
     }
 }

@@ -108,6 +108,9 @@ pub enum Command {
         /// Leave the definitions
         #[arg(long)]
         keep_crds: bool,
+        /// Remove the definitions although the operator is left
+        #[arg(long, requires = "keep_operator", conflicts_with = "keep_crds")]
+        definitions: bool,
         /// Seconds for each step.
         #[arg(long, default_value_t = 120)]
         timeout: u64,

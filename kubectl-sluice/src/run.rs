@@ -125,12 +125,13 @@ pub async fn run(options: Options) -> Result<ExitCode, RunError> {
             yes,
             keep_operator,
             keep_crds,
+            definitions,
             timeout,
         } => {
             let how = uninstall::How {
                 yes,
                 keep_operator,
-                keep_crds,
+                keep_crds: keep_crds || (keep_operator && !definitions),
                 timeout: Duration::from_secs(timeout),
             };
             uninstall::run(&access, &how).await?;

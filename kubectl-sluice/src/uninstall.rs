@@ -22,7 +22,7 @@ pub use present::{Item, Present, Resource};
 pub struct How {
     /// Do it, instead of saying what would be done.
     pub yes: bool,
-    /// Leave operator and definitions.
+    /// Leave the operator with its roles and policies.
     pub keep_operator: bool,
     /// Leave the definitions.
     pub keep_crds: bool,
@@ -93,16 +93,13 @@ pub fn next(present: &Present, works: bool, how: &How) -> Option<Stage> {
             "objects of these kinds are left: begin again",
         ),
     ];
-    let kept = if how.keep_operator {
-        0
-    } else if how.keep_crds {
-        1
-    } else {
-        2
-    };
+    let [installed, definitions] = last;
+    let installed = (!how.keep_operator).then_some(installed);
+    let definitions = (!how.keep_crds).then_some(definitions);
     order
         .into_iter()
-        .chain(last.into_iter().take(kept))
+        .chain(installed)
+        .chain(definitions)
         .find_map(|step| step.stage(present))
 }
 

@@ -11,13 +11,17 @@
 
 mod control_plane;
 
+use std::process::ExitCode;
 use std::time::Duration;
+
+use clap::Parser as _;
 
 use control_plane::objects::{NETWORKS, OBJECTS};
 use control_plane::program::Program;
 use control_plane::{ControlPlane, agent};
 use kubectl_sluice::explain::explain;
 use kubectl_sluice::fetch::Access;
+use kubectl_sluice::options::Options;
 use kubectl_sluice::target::Kind;
 use kubectl_sluice::uninstall::{self, How};
 use kubectl_sluice::world::Key;
@@ -189,6 +193,46 @@ async fn with_an_operator_all_goes_in_order() {
     assert_eq!(left(&plane), Vec::<String>::new());
     agent.abort();
     program.kill();
+}
+
+/// What the chart's Job runs, in the release's namespace.
+fn of_the_hook() -> Vec<String> {
+    let path = control_plane::repo().join("deploy/chart/templates/uninstall.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("args: ["));
+    let line = line.unwrap().trim_end_matches(']');
+    let line = line.replace("{{ .Release.Namespace }}", "sluice-system");
+    line.split(", ").map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_charts_hook_removes_what_helm_does_not() {
+    let (plane, program, agent) = working("hook").await;
+    let rbac = control_plane::repo().join("deploy/uninstall/rbac.yaml");
+    plane.kubectl(&["apply", "-f", rbac.to_str().unwrap()]);
+    let token = plane.kubectl(&["create", "token", "sluice-uninstall", "-n", "sluice-system"]);
+    let kubeconfig = plane.write("hook.kubeconfig", &plane.kubeconfig_text(token.trim()));
+    let mut words = vec!["kubectl-sluice".to_owned()];
+    words.extend(of_the_hook());
+    words.push(format!("--kubeconfig={kubeconfig}"));
+    let options = Options::try_parse_from(words).unwrap();
+
+    let (done, ()) = tokio::join!(kubectl_sluice::run::run(options), end_pod(&plane));
+    assert_eq!(done.unwrap(), ExitCode::SUCCESS);
+    let kinds = plane.kubectl(&["get", "crd", "-o", "name"]);
+    assert!(!kinds.contains("sluice.dev"), "{kinds}");
+    let own = plane.get("deployments", "sluice-system", "sluice-operator");
+    assert!(own.is_some(), "the operator is Helm's to remove");
+    agent.abort();
+    program.kill();
+
+    // What Helm does then, with the release and with its hook's objects.
+    let all = control_plane::repo().join("deploy/install.yaml");
+    for file in [&all, &rbac] {
+        let file = file.to_str().unwrap();
+        plane.kubectl(&["delete", "--ignore-not-found", "--wait", "-f", file]);
+    }
+    assert_eq!(left(&plane), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

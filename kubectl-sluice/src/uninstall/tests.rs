@@ -127,10 +127,19 @@ fn an_operator_that_dies_on_the_way_changes_the_rest_of_the_way() {
 fn what_shall_stay_stays() {
     let keep = How {
         keep_operator: true,
+        keep_crds: true,
         ..HOW
     };
     assert_eq!(place(&order(true, &keep), "OwnDeployments"), usize::MAX);
     assert_eq!(place(&order(true, &keep), "Definitions"), usize::MAX);
+    let for_helm = How {
+        keep_operator: true,
+        ..HOW
+    };
+    let order_for_helm = order(true, &for_helm);
+    assert_eq!(place(&order_for_helm, "OwnDeployments"), usize::MAX);
+    assert!(place(&order_for_helm, "Pools") < place(&order_for_helm, "Definitions"));
+    assert_ne!(place(&order_for_helm, "Definitions"), usize::MAX);
     let keep = How {
         keep_crds: true,
         ..HOW

@@ -221,6 +221,7 @@ impl ControlPlane {
         let output = Command::new(binary())
             .arg("kubectl")
             .args(args)
+            .current_dir(repo())
             .env("KUBECONFIG", self.kubeconfig("admin"))
             .env("HOME", &self.dir)
             .output()
@@ -232,11 +233,31 @@ impl ControlPlane {
         )
     }
 
+    /// Runs commands by a shell that has our kubectl, in this cluster's folder.
+    pub fn shell(&self, commands: &str) -> (bool, String) {
+        let kubectl = format!("kubectl() {{ {} kubectl \"$@\"; }}", binary().display());
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &format!("{kubectl}\n{commands}")])
+            .current_dir(&self.dir)
+            .env("KUBECONFIG", self.kubeconfig("admin"))
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        (output.status.success(), text)
+    }
+
     /// Applies YAML.
     pub fn apply(&self, yaml: &str) {
-        let path = self.dir.join("apply.yaml");
-        fs::write(&path, yaml).unwrap();
-        self.kubectl(&["apply", "-f", path.to_str().unwrap()]);
+        let path = self.write("apply.yaml", yaml);
+        self.kubectl(&["apply", "-f", &path]);
+    }
+
+    /// Writes a file that lasts as long as this; its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.dir.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
     }
 
     /// An object as JSON, if it exists.
