@@ -36,7 +36,7 @@ run() { # TIER COMMAND...
 }
 
 unit() {
-  cargo test --quiet --no-fail-fast --workspace --lib --bins --test captured --test manifests --test reference --test admission --test differential --test fuzz --test deployed \
+  cargo test --quiet --no-fail-fast --workspace --lib --bins --test captured --test manifests --test reference --test monitoring --test health --test admission --test differential --test fuzz --test deployed \
     --exclude sluice-e2e &&
     cargo test --quiet -p sluice-e2e --lib --bins &&
     cargo test --quiet --workspace --doc
