@@ -83,7 +83,7 @@ mutants: ## Make known mistakes in core, and see which tests catch them (NAMES)
 
 fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 	@FUZZ_SECS=$(or $(SECS),60) cargo test --quiet -p sluice-fuzz -p sluice-crds -p sluice-core \
-	  -p nfnetlink -p ovsdb-client -p sluice-gateway-agent -p sluice-operator --lib --test fuzz -- fuzz_ --test-threads 1
+	  -p nfnetlink -p ovsdb-client -p sluice-gateway-agent -p sluice-operator -p kubectl-sluice --lib --test fuzz -- fuzz_ --test-threads 1
 
 lint: ## Check format, lints, documentation links, dependencies
 	@scripts/lint.sh

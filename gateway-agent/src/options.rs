@@ -9,6 +9,9 @@ use sluice_core::identity::Uid;
 use crate::kernel::KernelOptions;
 use crate::ovn::OvnOptions;
 
+#[cfg(test)]
+mod fuzz;
+
 /// Port of `/healthz`, `/readyz` and `/metrics` where `--http-bind` is not given.
 pub const HTTP_PORT: u16 = 9808;
 

@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::target::Target;
 use crate::trace::{End, Transport};
 
+#[cfg(test)]
+mod fuzz;
+
 /// What Sluice's gateways do, and why something is not Ready.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-sluice", bin_name = "kubectl sluice", version)]

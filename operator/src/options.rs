@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 
+#[cfg(test)]
+mod fuzz;
+
 /// The Sluice operator: makes NAT gateways do what EIPs, FIPs, DNATs and SNATs ask for.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "sluice-operator", version)]

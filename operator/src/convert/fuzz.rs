@@ -113,3 +113,104 @@ fn fuzz_pod_annotations() -> Result<(), String> {
         ))
     })
 }
+
+/// The quick start, as the API server would give it.
+fn quick_start() -> Result<Vec<Value>, String> {
+    let text = include_str!("../../../examples/quickstart.yaml");
+    let pods = include_str!("../../../examples/pods.yaml");
+    let mut all: Vec<Value> = Vec::new();
+    for text in [text, pods] {
+        all.extend(serde_saphyr::from_multiple::<Value>(text).map_err(|e| e.to_string())?);
+    }
+    for (n, object) in all.iter_mut().enumerate() {
+        object["metadata"]["uid"] = json!(format!("u{n}"));
+        object["metadata"]["resourceVersion"] = json!(format!("{}", n + 1));
+        object["metadata"]["generation"] = json!(1);
+        object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    }
+    Ok(all)
+}
+
+/// The resource of an object by its kind, of those that users write.
+fn resource_of(object: &Value) -> Option<Resource> {
+    let plural = format!("{}s", object.get("kind")?.as_str()?.to_lowercase());
+    let kinds = [
+        Kind::NATGateway,
+        Kind::EIPPool,
+        Kind::EIP,
+        Kind::FIP,
+        Kind::DNAT,
+        Kind::SNAT,
+    ];
+    let all = kinds.into_iter().flat_map(Resource::of);
+    all.into_iter().find(|resource| resource.plural == plural)
+}
+
+#[test]
+fn fuzz_objects() -> Result<(), String> {
+    let all = quick_start()?;
+    let texts: Vec<String> = all.iter().map(Value::to_string).collect();
+    let seeds: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+    let words = [
+        "null",
+        "{}",
+        "[]",
+        "-1",
+        "9223372036854775807",
+        "\"\"",
+        "\"spec\":null",
+        "\"status\":{\"conditions\":[{}]}",
+        "\"generation\":-1",
+        "\"uid\":\"\"",
+        "\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"",
+        "\"1-65535\"",
+        "\"*\"",
+        "0.0.0.0/0",
+        "::/0",
+        "10.0.0.0/33",
+        "10.155.30.255-10.155.30.0",
+        "\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]",
+    ];
+    // A world in which all of it is known, so that what is read is decided about, too.
+    let mut world = Operator::new(OperatorSettings::default());
+    for kind in Kind::ALL {
+        let objects = all
+            .iter()
+            .filter_map(|value| Some((resource_of(value)?, value)))
+            .filter(|(resource, _)| resource.kind == kind)
+            .filter_map(|(resource, value)| object(&resource, value.clone()).ok())
+            .collect();
+        world.apply(Event::Reset { kind, objects }, Millis(1));
+    }
+    let decided = world.poll(Millis(2));
+    assert!(
+        !decided.is_empty(),
+        "nothing is decided about the quick start"
+    );
+    feed("objects", &seeds, &words, |input| {
+        let value: Value = match serde_json::from_slice(input) {
+            Ok(value) => value,
+            Err(error) => return trait_of((0, error.classify() as u8)),
+        };
+        let Some(resource) = resource_of(&value) else {
+            return trait_of(1);
+        };
+        match object(&resource, value) {
+            Ok(read) => {
+                let mut operator = world.clone();
+                operator.apply(Event::Apply(Box::new(read)), Millis(3));
+                let actions = operator.poll(Millis(4));
+                trait_of((2, resource.plural, actions.len()))
+            }
+            Err(Unreadable::Lacks(what)) => trait_of((3, what)),
+            Err(Unreadable::Schema(error)) => {
+                let words = error.to_string();
+                trait_of((
+                    4,
+                    resource.plural,
+                    words.split('`').next().map(str::to_owned),
+                ))
+            }
+        }
+    })
+}
