@@ -61,6 +61,9 @@ check "the hook before an uninstallation" hook
 check "the hook looks for the operator in its namespace" bash -c "'$helm' template sluice deploy/chart -n nat -s templates/uninstall.yaml | grep -q -- '--operator-namespace=nat'"
 check "the hook may be left out" lacks "helm.sh/hook: pre-delete" --set uninstall.hook=false
 check "the guard may be left out" lacks "in-use.sluice.dev" --set policies.guardInUse=false
+check "no spans unless asked" lacks "OTLP"
+check "spans of both" bash -c "'$helm' template sluice deploy/chart -n s --set tracing.endpoint=http://c:4318 --set tracing.gatewayEndpoint=http://d:4318 > '$tmp/spans' && grep -A1 'SLUICE_OTLP_ENDPOINT' '$tmp/spans' | grep -q 'http://c:4318' && grep -A1 'SLUICE_GATEWAY_OTLP_ENDPOINT' '$tmp/spans' | grep -q 'http://d:4318'"
+check "refuses a receiver by TLS" refuses "pattern" --set tracing.endpoint=https://c:4318
 check "no monitoring unless asked" lacks "monitoring.coreos.com"
 check "monitoring" contains "SluiceOperatorDown" --set metrics.prometheusRule=true
 check "pod monitors" contains "kind: PodMonitor" --set metrics.podMonitor=true

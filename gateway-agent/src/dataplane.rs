@@ -212,7 +212,10 @@ fn work<P: DataPlane>(
 ) {
     while let Ok(op) = ops.recv() {
         let begun = Instant::now();
-        let answer = carry_out(plane, &op).unwrap_or_else(KernelAnswer::Failed);
+        let span = span(&op);
+        let answer = span.in_scope(|| carry_out(plane, &op).unwrap_or_else(KernelAnswer::Failed));
+        span.record("failed", matches!(answer, KernelAnswer::Failed(_)));
+        drop(span);
         log(&op, &answer, begun.elapsed());
         metrics.kernel_op(
             name(&op),
@@ -276,6 +279,23 @@ fn carry_out<P: DataPlane>(plane: &mut P, op: &KernelOp) -> Result<KernelAnswer,
             KernelAnswer::Cleared
         }
     })
+}
+
+/// The span of an operation.
+fn span(op: &KernelOp) -> tracing::Span {
+    let span = tracing::info_span!(
+        target: sluice_spans::TARGET, "kernel", op = name(op),
+        revision = tracing::field::Empty, entries = tracing::field::Empty,
+        failed = tracing::field::Empty
+    );
+    if let KernelOp::Apply {
+        snapshot, revision, ..
+    } = op
+    {
+        span.record("revision", tracing::field::display(revision));
+        span.record("entries", snapshot.len());
+    }
+    span
 }
 
 /// The operation's name in logs and metrics.

@@ -12,7 +12,13 @@ use sluice_gateway_agent::{identity, logging, memory, run};
 async fn main() -> ExitCode {
     memory::one_arena();
     let options = Options::parse();
-    logging::begin(&options);
+    let spans = match logging::begin(&options) {
+        Ok(spans) => spans,
+        Err(error) => {
+            eprintln!("error: {}", run::chain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
     let ended = match options.dataplane {
         DataPlaneKind::Nftables => {
             let kernel = options.kernel();
@@ -31,11 +37,11 @@ async fn main() -> ExitCode {
             run::run(options, open).await
         }
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = %run::chain(&error), "the agent ends");
-            ExitCode::FAILURE
-        }
+    if let Err(error) = &ended {
+        tracing::error!(error = %run::chain(error), "the agent ends");
     }
+    if let Some(spans) = spans {
+        spans.finish().await;
+    }
+    ended.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }

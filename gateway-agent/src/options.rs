@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use sluice_core::identity::Uid;
+use sluice_spans::Endpoint;
 
 use crate::kernel::KernelOptions;
 use crate::ovn::OvnOptions;
@@ -58,6 +59,10 @@ pub struct Options {
     /// Where OVN's databases are.
     #[command(flatten)]
     pub ovn: OvnOptions,
+    /// Receiver of OTLP over HTTP that spans go to, such as `http://collector:4318`.
+    /// Default: none, and no spans.
+    #[arg(long, env = "OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Endpoint>,
     /// How logs are written.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

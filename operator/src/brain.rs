@@ -133,9 +133,15 @@ impl<D: Decide> Brain<D> {
         while leadership.held() {
             let began = Instant::now();
             let (actions, deadline) = {
+                let span = tracing::info_span!(
+                    target: sluice_spans::TARGET, "decide", actions = tracing::field::Empty
+                );
+                let _within = span.enter();
                 let mut decide = self.lock();
                 let now = clock::now();
-                (decide.poll(now), decide.next_deadline(now))
+                let actions = decide.poll(now);
+                span.record("actions", actions.len());
+                (actions, decide.next_deadline(now))
             };
             let took = began.elapsed();
             self.metrics.polled(took, actions.len());

@@ -26,6 +26,8 @@ mod tests;
 pub struct Settings {
     /// Image of gateways whose template names none.
     pub gateway_image: String,
+    /// Where agents send spans to, if anywhere.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Renders one child, its digest included.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sluice_core::identity::Uid;
-use sluice_core::operator::action::{Action, Outcome};
+use sluice_core::operator::action::{Action, Outcome, Target};
 use sluice_core::operator::event::{ChildKind, Event, Key, Kind};
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::brain::{Brain, Decide};
 use crate::children;
@@ -62,7 +63,13 @@ impl<D: Decide> Executor<D> {
             }
             let began = std::time::Instant::now();
             let name = body::name(&action);
-            let (events, outcome) = self.carry_out(action).await;
+            let span = tracing::info_span!(
+                target: sluice_spans::TARGET, "write", action = name,
+                on = %on(&target), outcome = tracing::field::Empty
+            );
+            let (events, outcome) = self.carry_out(action).instrument(span.clone()).await;
+            span.record("outcome", word(&outcome));
+            drop(span);
             self.metrics.acted(name, &outcome, began.elapsed());
             match &outcome {
                 Outcome::Done => tracing::debug!(action = name, ?target, "done"),
@@ -345,6 +352,26 @@ impl<D: Decide> Executor<D> {
                 Vec::new()
             }
         }
+    }
+}
+
+/// What an action is about, in spans.
+fn on(target: &Target) -> impl std::fmt::Display + use<'_> {
+    std::fmt::from_fn(move |f| match target {
+        Target::Object(kind, key) | Target::Status(kind, key) | Target::Read(kind, key) => {
+            write!(f, "{kind:?} {}/{}", key.namespace, key.name)
+        }
+        Target::Child(child, key) => write!(f, "{child:?} {}/{}", key.namespace, key.name),
+    })
+}
+
+/// How an action ended, in spans.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Conflict => "conflict",
+        Outcome::Refused(_) => "refused",
+        Outcome::Unknown(_) => "unknown",
     }
 }
 

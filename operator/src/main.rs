@@ -11,13 +11,20 @@ use sluice_operator::run::run;
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    start_logging(&options);
-    match run(options, || Operator::new(OperatorSettings::default())).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let spans = match start_logging(&options) {
+        Ok(spans) => spans,
         Err(error) => {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(%error, cause, "the operator ends");
-            ExitCode::FAILURE
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
         }
+    };
+    let ended = run(options, || Operator::new(OperatorSettings::default())).await;
+    if let Err(error) = &ended {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "the operator ends");
     }
+    if let Some(spans) = spans {
+        spans.finish().await;
+    }
+    ended.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
+use sluice_spans::{Endpoint, Spans, SpansError, logs};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[cfg(test)]
 mod fuzz;
@@ -37,6 +40,13 @@ pub struct Options {
         default_value = "info,kube_client::client=off"
     )]
     pub log: String,
+    /// Receiver of OTLP over HTTP that spans go to, such as `http://collector:4318`.
+    /// Default: none, and no spans.
+    #[arg(long, env = "SLUICE_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Endpoint>,
+    /// The same for the agents of gateways. A change replaces their Pods.
+    #[arg(long, env = "SLUICE_GATEWAY_OTLP_ENDPOINT", value_name = "URL")]
+    pub gateway_otlp_endpoint: Option<Endpoint>,
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
     #[arg(long, env = "SLUICE_METRICS_BIND", default_value = "[::]:8080")]
     pub metrics_bind: SocketAddr,
@@ -83,18 +93,28 @@ impl Options {
     }
 }
 
-/// Starts logging to standard error.
-pub fn start_logging(options: &Options) {
+/// Starts logging to standard error, and exporting spans where that is asked for.
+///
+/// # Errors
+/// When spans cannot be exported.
+pub fn start_logging(options: &Options) -> Result<Option<Spans>, SpansError> {
     let filter =
         tracing_subscriber::EnvFilter::try_new(&options.log).unwrap_or_else(|_| "info".into());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match options.log_format {
-        LogFormat::Json => builder.event_format(sluice_journal::Json).init(),
-        LogFormat::Text => builder.init(),
-    }
+    let process = options.pod_name.as_deref().unwrap_or("process");
+    let endpoint = options.otlp_endpoint.as_ref();
+    let spans = endpoint.map(|to| Spans::start(to, "sluice-operator", process));
+    let spans = spans.transpose()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match options.log_format {
+        LogFormat::Json => lines.event_format(sluice_journal::Json).boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(logs(filter)))
+        .with(spans.as_ref().map(Spans::layer))
+        .init();
     abort_on_panic();
+    Ok(spans)
 }
 
 /// A panic in one task must not leave the others running: the process ends and

@@ -103,6 +103,10 @@ async fn life<D: Decide>(
 
     let settings = Arc::new(children::Settings {
         gateway_image: options.gateway_image.clone(),
+        otlp_endpoint: options
+            .gateway_otlp_endpoint
+            .as_ref()
+            .map(ToString::to_string),
     });
     let metrics = Arc::new(Metrics::default());
     let leadership = Arc::new(Leadership::default());

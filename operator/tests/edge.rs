@@ -79,6 +79,7 @@ impl Edge {
         let queue = Arc::new(Queue::new(24));
         let settings = Arc::new(Settings {
             gateway_image: "sluice/gateway-agent:dev".into(),
+            otlp_endpoint: None,
         });
         let limit = Duration::from_secs(10);
         let rest = Rest::new(plane.client("operator").await, limit);

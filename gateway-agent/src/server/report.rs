@@ -9,6 +9,7 @@ use sluice_core::agent::ReportAnswer;
 use sluice_crds::internal::{GatewayInstanceSpec, GatewayInstanceStatus};
 use sluice_crds::{GatewayInstance, names};
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 use super::{CallError, Server, call};
 use crate::options::Options;
@@ -132,10 +133,13 @@ impl Reports {
         object.metadata.managed_fields = None;
         object.status = Some(status);
         let params = PostParams::default();
+        let span = tracing::info_span!(
+            target: sluice_spans::TARGET, "report",
+            applied = object.status.iter().find_map(|s| Some(s.applied.as_ref()?.generation)),
+        );
         let put = self.api.replace_status(self.name(), &params, &object);
-        let wrote = server
-            .told(call("report", &server.metrics, put).await)
-            .await;
+        let put = call("report", &server.metrics, put).instrument(span);
+        let wrote = server.told(put.await).await;
         let again = match wrote {
             Ok(object) => {
                 let status = object.status.clone().unwrap_or_default();

@@ -217,7 +217,7 @@ pub fn run_agent(file: &str) {
         "--kubeconfig",
         &std::env::var("TEST_KUBECONFIG").unwrap(),
     ]);
-    logging::begin(&options);
+    logging::begin(&options).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -112,6 +112,9 @@ fn container(gateway: &NATGateway, template: &GatewayTemplate, settings: &Settin
         json!({"name": "GATEWAY_UID", "value": gateway.metadata.uid}),
     ];
     env.extend(more_env);
+    if let Some(endpoint) = &settings.otlp_endpoint {
+        env.push(json!({"name": "OTLP_ENDPOINT", "value": endpoint}));
+    }
     let mut container = json!({
         "name": "agent",
         "image": template.image.as_deref().unwrap_or(&settings.gateway_image),

@@ -9,6 +9,7 @@ use super::*;
 fn settings() -> Settings {
     Settings {
         gateway_image: "sluice/gateway-agent:dev".into(),
+        otlp_endpoint: None,
     }
 }
 
@@ -122,11 +123,24 @@ fn the_digest_moves_with_what_the_child_depends_on_only() {
     }
     let newer = Settings {
         gateway_image: "sluice/gateway-agent:2".into(),
+        ..settings()
     };
     assert_ne!(
         digest(ChildKind::Deployment, &plain(), &settings()),
         digest(ChildKind::Deployment, &plain(), &newer)
     );
+    let told = |settings: &Settings| {
+        let deployment = render(ChildKind::Deployment, &plain(), settings);
+        let env = deployment.pointer("/spec/template/spec/containers/0/env");
+        env.unwrap()
+            .to_string()
+            .contains(r#""OTLP_ENDPOINT","value":"http://collector:4318""#)
+    };
+    let telling = Settings {
+        otlp_endpoint: Some("http://collector:4318".into()),
+        ..settings()
+    };
+    assert!(told(&telling) && !told(&settings()), "where spans go");
     assert_eq!(
         digest(ChildKind::Role, &plain(), &settings()),
         digest(ChildKind::Role, &plain(), &newer)

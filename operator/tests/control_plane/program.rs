@@ -10,6 +10,11 @@ pub struct Program(Child);
 
 impl Program {
     pub fn start(plane: &ControlPlane) -> Self {
+        Self::with(plane, &[])
+    }
+
+    /// The same with more flags.
+    pub fn with(plane: &ControlPlane, flags: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_sluice-operator"))
             .args([
                 "--namespace=sluice-system",
@@ -21,6 +26,7 @@ impl Program {
                 std::env::var("SLUICE_LOG")
                     .unwrap_or_else(|_| "info,kube_client::client::tls=error".into()),
             )
+            .args(flags)
             .env("KUBECONFIG", plane.kubeconfig("operator"))
             .env_remove("POD_NAME")
             .stdin(Stdio::null())

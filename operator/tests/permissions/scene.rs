@@ -160,6 +160,7 @@ async fn gateway(
     let typed: NATGateway = serde_json::from_value(live).unwrap();
     let settings = Settings {
         gateway_image: "sluice/gateway-agent:dev".into(),
+        otlp_endpoint: None,
     };
     for (kind, plural) in
         ChildKind::ALL
