@@ -167,6 +167,7 @@ fn bring_up(name: &str, up: &Up) -> Result<()> {
         nodes: up.nodes,
         families: up.families,
         operator: !up.no_operator,
+        definitions: !up.no_definitions,
         tenants: !up.no_tenants,
         fast_node_timers: up.fast_node_timers,
     };

@@ -15,6 +15,9 @@ pub struct UpOptions {
     pub families: Families,
     /// Whether the operator is deployed.
     pub operator: bool,
+    /// Whether our kinds are defined; the operator needs them.
+    #[serde(default = "yes")]
+    pub definitions: bool,
     /// Whether tenant pods are started.
     pub tenants: bool,
     /// Whether a dead node is noticed within 5 s and its pods are replaced 3 s
@@ -29,10 +32,16 @@ impl Default for UpOptions {
             nodes: 2,
             families: Families::Dual,
             operator: true,
+            definitions: true,
             tenants: true,
             fast_node_timers: false,
         }
     }
+}
+
+/// Of labs that were brought up before one could choose.
+fn yes() -> bool {
+    true
 }
 
 impl UpOptions {

@@ -94,6 +94,9 @@ pub(super) struct Up {
     /// Leaves the operator out.
     #[arg(long)]
     pub(super) no_operator: bool,
+    /// Leaves our kinds out too: a cluster that has never seen Sluice.
+    #[arg(long, requires = "no_operator")]
+    pub(super) no_definitions: bool,
     /// Leaves the tenant pods out.
     #[arg(long)]
     pub(super) no_tenants: bool,

@@ -175,6 +175,10 @@ impl Lab {
                 progress("no operator, as asked");
                 continue;
             }
+            if below.ends_with("crds") && !options.definitions {
+                progress("no definitions, as asked");
+                continue;
+            }
             match manifests::directory(paths, below)? {
                 Some(text) => {
                     cluster.apply(&text, 15)?;
