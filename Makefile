@@ -10,7 +10,7 @@ LAB := target/release/sluice-lab
 RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e -p kubectl-sluice
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
-        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test sim model mutants \
+        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test docs docs-test sim model mutants \
         chaos fuzz lint gen bench clean
 
 help: ## List the targets
@@ -68,6 +68,12 @@ chart-test: ## Lint and render the Helm chart
 
 alerts-test: ## Fire every alert, parse the dashboard
 	@scripts/alerts-test.sh
+
+docs: ## Build the documentation as a book into target/book
+	@scripts/mdbook.sh && target/tools/bin/mdbook build docs
+
+docs-test: ## Follow all links, try all examples and commands of the documentation
+	@scripts/docs-test.sh
 
 # SECS=60 or COUNT=1000 schedules, from SEED on (by the clock where it is not given).
 sim: ## Run random schedules of the whole protocol (SECS, SEED, COUNT)

@@ -66,7 +66,8 @@ e2e() { # the operator at a real API server, the lab itself, the scenarios
   fi
   local status=0
   scripts/ovn.sh || status=1 # what `chassis` runs on
-  cargo test --quiet --no-fail-fast "${release[@]}" --test edge --test flood --test operator --test outage --test chassis --test permissions --test spans --test uninstall --test lab --test admission \
+  scripts/go-tools.sh || return 1
+  cargo test --quiet --no-fail-fast "${release[@]}" --test edge --test flood --test operator --test outage --test chassis --test permissions --test spans --test uninstall --test lab --test install --test admission \
     -- --test-threads 1 || status=1
   make --no-print-directory e2e-run E2E_ARGS="$full" || status=1
   return "$status"
