@@ -180,7 +180,14 @@ fn fuzz_objects() -> Result<(), String> {
             .filter(|(resource, _)| resource.kind == kind)
             .filter_map(|(resource, value)| object(&resource, value.clone()).ok())
             .collect();
-        world.apply(Event::Reset { kind, objects }, Millis(1));
+        world.apply(
+            Event::Reset {
+                kind,
+                objects,
+                versions: Default::default(),
+            },
+            Millis(1),
+        );
     }
     let decided = world.poll(Millis(2));
     assert!(
