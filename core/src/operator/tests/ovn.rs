@@ -189,20 +189,23 @@ fn rows_outlive_the_instance_that_wrote_them_until_another_has_them() {
     assert_eq!(ready(&stage, Kind::FIP, "web"), is("True", "Ready"));
     let claims = |stage: &Stage| stage.server.all(Kind::AddressClaim).count();
     let held = claims(&stage);
-    // The instance dies without a word, and its Pod with it; the next one hears nothing.
-    stage.crash_on_delete = true;
+    // Its Pod is evicted: the instance is dead without a word, and there is no other yet.
     let pod = stage
         .agents
-        .iter()
+        .iter_mut()
         .find(|agent| agent.gateway.name == "r1")
-        .map(|agent| agent.pod.clone())
+        .map(|agent| {
+            agent.running = false;
+            agent.pod.clone()
+        })
         .expect("an agent");
-    stage.delete(Kind::Pod, &pod.namespace, &pod.name);
-    stage.cluster();
-    stage.cluster();
-    for agent in &mut stage.agents {
-        agent.frozen |= agent.gateway.name == "r1" && agent.running;
-    }
+    let slot = (Kind::Pod, None, pod.clone());
+    stage.server.change(&slot, false, |o| {
+        if let Object::Pod(pod) = o {
+            pod.phase = "Failed".into();
+            pod.containers_terminated = true;
+        }
+    });
     stage.delete(Kind::FIP, "tenants", "web");
     stage.delete(Kind::EIP, "tenants", "web");
     stage.settle();
@@ -213,9 +216,7 @@ fn rows_outlive_the_instance_that_wrote_them_until_another_has_them() {
     );
     assert!(stage.exists(Kind::FIP, "tenants", "web"), "its row stands");
     // The next one takes the rows over.
-    for agent in &mut stage.agents {
-        agent.frozen = false;
-    }
+    stage.delete(Kind::Pod, &pod.namespace, &pod.name);
     stage.settle();
     stage.now.0 += 5_000;
     stage.settle();
