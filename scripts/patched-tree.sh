@@ -5,7 +5,7 @@
 copy_tree() {
   rm -rf "$1"
   mkdir -p "$1"
-  git ls-files -z | xargs -0 cp --parents -t "$1"
+  git ls-files -z | xargs -0 cp -d --parents -t "$1"
 }
 
 # patch_tree TREE ARGUMENTS...: `git apply` there. The copy is no repository, and must
