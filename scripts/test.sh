@@ -51,7 +51,7 @@ kernel() { # nf_tables, conntrack and packets, in namespaces of their own
 }
 
 ovsdb() { # the client of OVN's databases at real servers
-  scripts/ovn.sh && cargo test --quiet --no-fail-fast -p ovsdb-client --test server
+  scripts/ovn.sh && cargo test --quiet --no-fail-fast -p ovsdb-client --test server --test strangers
 }
 
 ovn() { # the OVN data plane on three chassis, in namespaces; two such networks at once

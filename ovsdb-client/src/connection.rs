@@ -454,3 +454,31 @@ fn is_unsure(kind: &ErrorKind) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_lost_its_leadership_does_not_know_what_becomes_of_a_transaction() {
+        let refused = |kind| {
+            let details = None;
+            TransactError::from(Refusal::Commit(Cause { kind, details }))
+        };
+        let other = |word: &str| ErrorKind::Other(word.to_owned());
+        for kind in [
+            ErrorKind::NotLeader,
+            ErrorKind::LeftCluster,
+            ErrorKind::Canceled,
+            other("timeout"),
+            other("cluster error"),
+        ] {
+            let told = unsure(refused(kind.clone()));
+            assert!(matches!(told, TransactError::Unknown { .. }), "{kind:?}");
+        }
+        for kind in [ErrorKind::ConstraintViolation, other("something")] {
+            let told = unsure(refused(kind.clone()));
+            assert!(matches!(told, TransactError::Refused(_)), "{kind:?}");
+        }
+    }
+}

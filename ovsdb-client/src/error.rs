@@ -1,7 +1,6 @@
 //! What may go wrong, by what was asked.
 
 use crate::outcome::{Cause, Refusal};
-use crate::transport::TransportError;
 
 /// No connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -111,10 +110,4 @@ pub enum UpdateError {
     /// An update of a row that is not as the server believes.
     #[error("update does not fit: {0}")]
     Misfit(String),
-}
-
-impl From<TransportError> for UpdateError {
-    fn from(error: TransportError) -> Self {
-        Self::Closed(error.to_string())
-    }
 }

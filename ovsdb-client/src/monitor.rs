@@ -141,3 +141,27 @@ fn is_whole(tables: &Json) -> bool {
     let mut members = rows.filter_map(Json::as_object).flat_map(Map::keys);
     members.any(|member| member == "old" || member == "new")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_another_form_are_no_update() {
+        for params in [
+            "{}",
+            "[]",
+            "[1]",
+            "[1, 2, 3, 4]",
+            "[1, 2, {}]",
+            "[1, \"x\", {}]",
+            "[",
+        ] {
+            let told = read_update(params);
+            assert!(
+                matches!(told, Err(UpdateError::Malformed(_))),
+                "{params}: {told:?}"
+            );
+        }
+    }
+}

@@ -152,10 +152,9 @@ impl Atom {
         match json {
             Json::Bool(value) => Ok(Self::Boolean(*value)),
             Json::String(text) => Ok(Self::String(text.clone())),
-            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(integer), _) => Ok(Self::Integer(integer)),
-                (None, Some(real)) => Ok(Self::Real(Real(real))),
-                (None, None) => Err(bad()),
+            Json::Number(number) => match number.as_i64() {
+                Some(integer) => Ok(Self::Integer(integer)),
+                None => number.as_f64().map(Real).map(Self::Real).ok_or_else(bad),
             },
             Json::Array(items) => match items.as_slice() {
                 [Json::String(tag), Json::String(text)] if tag == "uuid" => {
@@ -197,5 +196,7 @@ pub(crate) fn columns_from_json(json: &Json) -> Result<Columns, BadValue> {
 #[error("not a value: {0:.200}")]
 pub struct BadValue(pub String);
 
+#[cfg(test)]
+mod forms;
 #[cfg(test)]
 mod tests;

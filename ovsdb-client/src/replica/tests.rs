@@ -83,3 +83,28 @@ fn content_in_place_of_what_was_tells_what_differs() {
     assert_eq!(changes.values().map(BTreeSet::len).sum::<usize>(), 2);
     assert_eq!(replica.len("T"), 0);
 }
+
+#[test]
+fn differences_that_do_not_fit_their_columns_are_told() {
+    let fresh = || {
+        let mut replica = Replica::new(&schema());
+        apply(&mut replica, json!({"insert": {"scalar": 1}})).expect("fits");
+        replica
+    };
+    for modify in [
+        json!({"set": ["map", [["a", "1"]]]}),
+        json!({"map": ["set", ["a"]]}),
+        json!({"scalar": ["map", []]}),
+        json!({"nothing": 1}),
+    ] {
+        let told = apply(&mut fresh(), json!({"modify": modify}));
+        assert!(
+            matches!(told, Err(UpdateError::Misfit(_))),
+            "{modify}: {told:?}"
+        );
+    }
+    let updates = json!({"Unknown": {ROW: {"insert": {}}}});
+    let updates = read_tables(&updates, UpdateForm::Difference).expect("an update");
+    let told = fresh().apply(updates);
+    assert!(matches!(told, Err(UpdateError::Misfit(_))), "{told:?}");
+}

@@ -221,6 +221,14 @@ async fn fenced_transactions_take_effect_once_though_answers_are_lost() {
         "{lost} answers were lost, {} connections",
         epoch(&client)
     );
+    // What the server refuses is refused, and is not tried again.
+    let refused = client
+        .transact_once(&fence, old.as_deref(), "x", &[Operation::Abort], LONG)
+        .await;
+    assert!(
+        matches!(refused, Err(TransactError::Refused(_))),
+        "{refused:?}"
+    );
     let stale = client
         .transact_once(&fence, Some("t5"), "x", &[add], LONG)
         .await
