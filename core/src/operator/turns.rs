@@ -4,11 +4,24 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::action::{Action, Target};
+use super::event::Kind;
 
 #[cfg(test)]
 mod tests;
 
 impl Action {
+    /// Whether an object of the namespace's users asks for it, so that they wait for it.
+    #[must_use]
+    pub fn is_for_users(&self) -> bool {
+        match self {
+            Self::CreateClaim(_) | Self::UpdateClaim(_) => true,
+            Self::SetFinalizers { kind, .. } | Self::WriteStatus { kind, .. } => {
+                matches!(kind, Kind::EIP | Kind::FIP | Kind::DNAT | Kind::SNAT)
+            }
+            _ => false,
+        }
+    }
+
     /// The namespace of the users on whose behalf it is done; empty where that is nobody
     /// in particular.
     #[must_use]

@@ -127,8 +127,8 @@ fn a_namespace_with_many_objects_does_not_hold_up_another() {
 
 #[test]
 fn a_namespace_has_its_share_of_writers_and_no_more() {
-    let queue = Queue::new(6);
-    for i in 0..5 {
+    let queue = Queue::new(16);
+    for i in 0..6 {
         assert!(
             queue
                 .push(of("many", finalizers(&format!("e{i}"), "1")))
@@ -136,11 +136,15 @@ fn a_namespace_has_its_share_of_writers_and_no_more() {
         );
     }
     let taken = [queue.try_take().unwrap().0, queue.try_take().unwrap().0];
-    assert_eq!(queue.try_take(), None, "two of six writers are its share");
     assert!(queue.push(of("few", finalizers("web", "1"))).is_none());
     assert_eq!(
         queue.try_take().unwrap().1,
         of("few", finalizers("web", "1"))
+    );
+    assert_eq!(
+        queue.try_take(),
+        None,
+        "two of sixteen writers are its share"
     );
     queue.finish(&taken[0]);
     assert_eq!(
@@ -155,12 +159,32 @@ fn a_namespace_has_its_share_of_writers_and_no_more() {
 }
 
 #[test]
+fn a_namespace_that_is_alone_has_all_writers() {
+    let queue = Queue::new(16);
+    for i in 0..9 {
+        let of_users = of("many", finalizers(&format!("e{i}"), "1"));
+        assert!(queue.push(of_users).is_none());
+    }
+    // What is written for the gateway is no other user's.
+    assert!(
+        queue
+            .push(Action::Read {
+                kind: Kind::Pod,
+                key: key("gw")
+            })
+            .is_none()
+    );
+    assert_eq!(drain(&queue).len(), 10);
+}
+
+#[test]
 fn corrections_are_bound_by_no_share() {
     let queue = Queue::new(3);
+    assert!(queue.push(of("few", finalizers("web", "1"))).is_none());
     for i in 0..4 {
         assert!(queue.push(status(&format!("e{i}"), true)).is_none());
     }
-    assert_eq!(drain(&queue).len(), 4);
+    assert_eq!(drain(&queue).len(), 5);
 }
 
 #[tokio::test]
