@@ -1,5 +1,6 @@
 //! An agent without a kernel: it takes the gateway's Lease, and reports every
-//! config at once as held, with the token of a Pod.
+//! config at once as held, with the token of a Pod. It never renews the Lease, which lasts
+//! longer than any test.
 
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ pub async fn run(client: Client, pod: String, pod_uid: String, gateway_uid: Stri
             let mut taken = lease.clone();
             let now = format!("{:.6}", Timestamp::now());
             taken.data["spec"] = json!({
-                "holderIdentity": identity, "leaseTransitions": term + 1, "leaseDurationSeconds": 60,
+                "holderIdentity": identity, "leaseTransitions": term + 1, "leaseDurationSeconds": 3600,
                 "renewTime": now, "acquireTime": now});
             let _ = leases
                 .replace("sluice-egress", &PostParams::default(), &taken)
