@@ -19,7 +19,7 @@ use crate::identity::Digest;
 
 pub use acknowledge::{Acknowledgement, Counters, Hosting, Verdict, Waiting};
 pub use compile::{Compiled, Refused, VIPS_MAX, rows};
-pub use difference::{Change, Claim, Foreign, Live, LiveRow, Table, difference};
+pub use difference::{Change, Claim, Foreign, Live, LiveRow, Table, batches, difference};
 
 /// The row of a table by its `_uuid`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -26,7 +26,7 @@ use sluice_core::agent::{Found, Inspection, Millis, Notice};
 use sluice_core::config::Snapshot;
 use sluice_core::identity::Revision;
 use sluice_core::ovn::{
-    Acknowledgement, Change, Compiled, Hosting, Verdict, Waiting, difference, rows,
+    Acknowledgement, Change, Compiled, Hosting, Verdict, Waiting, batches, difference, rows,
 };
 use sluice_crds::internal::{Problem, RejectedEntry};
 use sluice_crds::user;
@@ -161,7 +161,7 @@ impl OvnPlane {
         note: &Note,
     ) -> Result<(), String> {
         let guard = write::guard(note.id, self.guard_pair());
-        for batch in changes.chunks(write::BATCH) {
+        for batch in batches(changes, write::BATCH) {
             let mut operations = vec![guard.clone()];
             operations.extend(
                 batch

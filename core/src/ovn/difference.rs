@@ -182,14 +182,31 @@ pub fn difference(want: &Rows, live: &Live) -> Vec<Change> {
     changes
 }
 
-/// What goes makes room for what comes, and a row is there before it is named.
+/// What goes makes room for what comes. Of one row the order stays: it is there before it is
+/// named, and what names it follows at once, for [`batches`].
 const fn rank(change: &Change) -> u8 {
     match change {
         Change::Delete(..) | Change::Recall(..) | Change::Leave(..) => 0,
         Change::Update(..) => 1,
-        Change::Insert(..) => 2,
-        Change::Attach(..) | Change::Join(..) => 3,
+        Change::Insert(..) | Change::Attach(..) | Change::Join(..) => 2,
     }
+}
+
+/// Cuts changes for transactions of about so many. A row that comes and what names it stay
+/// together: of `NAT` the database keeps no row that nothing names at the end of a transaction.
+#[must_use]
+pub fn batches(changes: &[Change], about: usize) -> Vec<&[Change]> {
+    let mut batches = Vec::new();
+    let mut rest = changes;
+    while !rest.is_empty() {
+        let names = |change: &&Change| matches!(change, Change::Attach(..) | Change::Join(..));
+        let at = about.clamp(1, rest.len());
+        let (_, after) = rest.split_at(at);
+        let (batch, after) = rest.split_at(at + after.iter().take_while(names).count());
+        batches.push(batch);
+        rest = after;
+    }
+    batches
 }
 
 #[cfg(test)]

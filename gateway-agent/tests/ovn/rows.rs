@@ -69,6 +69,22 @@ fn rows_of_others_stay_and_what_is_right_is_not_written_again() {
 }
 
 #[test]
+fn more_rows_than_one_transaction_takes_come_and_go_at_once() {
+    let lab = Lab::up();
+    let mut plane = lab.plane("one");
+    let line = |n: u32| {
+        let (high, low) = (40 + n / 200, n % 200 + 1);
+        format!("fip f{n} 1 10.155.{high}.{low} 10.244.{high}.{low} both")
+    };
+    let all: Vec<String> = (0..1_000).map(line).collect();
+    let lines: Vec<&str> = all.iter().map(String::as_str).collect();
+    plane.hold(&lines);
+    assert_eq!(lab.rows().len(), lines.len());
+    plane.hold(&lines[..10]);
+    assert_eq!(lab.rows().len(), 10);
+}
+
+#[test]
 fn what_somebody_changes_is_seen_and_put_right() {
     let lab = Lab::up();
     let mut plane = lab.plane("one");

@@ -107,7 +107,7 @@ fn what_goes_makes_room_before_anything_comes() {
     write(&mut live, &changes);
     let other = want(&["fip g 1 192.0.2.1 10.0.0.6 both"]);
     let words: Vec<u8> = difference(&other, &live).iter().map(rank).collect();
-    assert_eq!(words, [0, 2, 3]);
+    assert_eq!(words, [0, 2, 2]);
 }
 
 fn entries() -> impl Strategy<Value = Vec<String>> {
@@ -125,6 +125,7 @@ proptest! {
     #[test]
     fn from_anything_to_anything_and_then_nothing(
         steps in prop::collection::vec((entries(), prop::collection::btree_set(1..4_u8, 0..3)), 1..6),
+        about in 1..8_usize,
     ) {
         let mut live = Live::default();
         for (lines, switches) in steps {
@@ -132,7 +133,11 @@ proptest! {
             let want = want(&lines);
             live.switches = switches.into_iter().map(switch).collect();
             let changes = difference(&want, &live);
-            write(&mut live, &changes);
+            for batch in batches(&changes, about) {
+                write(&mut live, batch);
+                // The database keeps no row of `NAT` that no router names.
+                live.ours.retain(|_, row| row.table != Table::Nat || row.on_router || row.elsewhere);
+            }
             prop_assert_eq!(difference(&want, &live), vec![]);
             let has: BTreeMap<RowId, Row> =
                 live.ours.iter().filter_map(|(id, row)| Some((*id, row.row.clone()?))).collect();
