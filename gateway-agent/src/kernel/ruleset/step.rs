@@ -58,7 +58,7 @@ impl Uses {
     }
 
     /// Changes the counts. `false` where the rules of one of the addresses then depend on
-    /// each other, or on an address that is not `there`.
+    /// each other, on an address that is not `there`, or on one that changed its uplink.
     pub fn change(
         &mut self,
         gone: &[&Entry],
@@ -72,7 +72,21 @@ impl Uses {
             None => true,
             Some([fips, dnats, ..]) => there(address) && *fips <= 1 && (*fips == 0 || *dnats == 0),
         };
-        self.expanded <= EXPANDED_MAX && touched.into_iter().all(is_simple)
+        let before: BTreeMap<IpAddr, &str> = gone.iter().filter_map(uplink).collect();
+        let mut after = come.iter().filter_map(uplink);
+        let moved = after.any(|(address, uplink)| {
+            let other = before.get(&address).is_some_and(|before| *before != uplink);
+            other && self.of.contains_key(&address)
+        });
+        self.expanded <= EXPANDED_MAX && !moved && touched.into_iter().all(is_simple)
+    }
+}
+
+/// An address and its uplink.
+fn uplink<'e>(entry: &&'e Entry) -> Option<(IpAddr, &'e str)> {
+    match &entry.body {
+        Body::Addr { address, uplink } => Some((*address, uplink)),
+        _ => None,
     }
 }
 
