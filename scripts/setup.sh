@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-readonly need_free_gb=25
+readonly need_free_gb=18
 readonly packages=(gcc g++ make pkg-config libseccomp-dev iproute2 nftables
     conntrack procps tcpdump openssl iptables iputils-ping)
 
