@@ -20,7 +20,8 @@ pub const FINALIZER_FENCED: &str = "sluice.dev/fenced";
 pub const LABEL_GATEWAY_UID: &str = "sluice.dev/gateway-uid";
 /// Label on everything the operator makes for a gateway: the gateway's name.
 pub const LABEL_GATEWAY: &str = "sluice.dev/gateway";
-/// Annotation on a NATGateway: the instance that a person declares dead.
+/// Annotation on a NATGateway: the instance that a person declares dead, as its report and
+/// its Lease name it, or `pod/<pod UID>` for all instances of a Pod.
 pub const ANNOTATION_DECLARE_DEAD: &str = "sluice.dev/declare-dead";
 /// Annotation on an object: why somebody who has the verb `break-glass` on it does
 /// what an admission policy refuses.

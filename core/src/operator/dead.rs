@@ -46,7 +46,7 @@ pub(crate) struct Instances {
 
 /// Sorts a gateway's reports and pods.
 pub(crate) fn instances(world: &World, gateway: &Uid) -> Instances {
-    let declared = declared_dead(world, gateway);
+    let declared = Declared::of(world, gateway);
     let hosted = capability::is_hosted(world, gateway);
     let mut found = Instances::default();
     let mut reported: BTreeSet<String> = BTreeSet::new();
@@ -155,24 +155,41 @@ pub(crate) fn runs_no_more(pod: &PodFacts) -> bool {
     ending && pod.containers_terminated
 }
 
-fn declared_dead<'a>(world: &'a World, gateway: &Uid) -> Option<&'a str> {
-    world
-        .gateways_by_uid
-        .get(gateway)
-        .and_then(|key| world.gateways.get(key))
-        .and_then(|g| g.meta().annotations.as_ref())
-        .and_then(|a| a.get(ANNOTATION_DECLARE_DEAD))
-        .map(String::as_str)
+/// What a person has declared dead at a gateway: an instance, or, as `pod/<pod UID>`, all
+/// instances of a Pod, also one that has not told its name.
+#[derive(Clone, Copy)]
+struct Declared<'a>(Option<&'a str>);
+
+impl<'a> Declared<'a> {
+    fn of(world: &'a World, gateway: &Uid) -> Self {
+        Self(
+            world
+                .gateways_by_uid
+                .get(gateway)
+                .and_then(|key| world.gateways.get(key))
+                .and_then(|g| g.meta().annotations.as_ref())
+                .and_then(|a| a.get(ANNOTATION_DECLARE_DEAD))
+                .map(String::as_str),
+        )
+    }
+
+    /// Whether it is said of this instance, which is empty where it has no name yet.
+    fn names(self, pod_uid: &str, instance: &str) -> bool {
+        self.0.is_some_and(|declared| {
+            !instance.is_empty() && declared == instance
+                || !pod_uid.is_empty() && declared.strip_prefix("pod/") == Some(pod_uid)
+        })
+    }
 }
 
 /// Why the instance that a report speaks of is dead; `None`: it may be alive.
-fn why_dead(world: &World, report: &GatewayInstance, declared: Option<&str>) -> Option<DeadBy> {
+fn why_dead(world: &World, report: &GatewayInstance, declared: Declared) -> Option<DeadBy> {
     let status = report.status.as_ref();
     if status.is_some_and(|s| s.is_final) {
         return Some(DeadBy::Final);
     }
     let instance = status.map(|s| s.instance.as_str()).unwrap_or_default();
-    if !instance.is_empty() && declared == Some(instance) {
+    if declared.names(&report.spec.pod_uid, instance) {
         return Some(DeadBy::Declared);
     }
     let pod = world
@@ -213,8 +230,8 @@ pub(crate) fn holder_is_dead(world: &World, gateway: &Uid, holder: &str, lost: b
     let Ok(id) = holder.parse::<InstanceId>() else {
         return false;
     };
-    let declared = declared_dead(world, gateway);
-    if declared == Some(holder) {
+    let declared = Declared::of(world, gateway);
+    if declared.names(id.pod_uid.as_str(), holder) {
         return true;
     }
     let report = world

@@ -3,6 +3,7 @@
 mod agent;
 mod behaviour;
 mod bulk;
+mod declared;
 mod families;
 mod fence;
 mod forget;

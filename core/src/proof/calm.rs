@@ -40,18 +40,21 @@ impl World {
                 let Object::GatewayInstance(report) = o else {
                     return None;
                 };
-                let instance = &report.status.as_ref()?.instance;
+                // What has not told its name is declared by its pod.
+                let status = report.status.as_ref();
+                let named = status.map(|s| s.instance.clone());
+                let lost = named
+                    .filter(|instance| !instance.is_empty())
+                    .unwrap_or_else(|| format!("pod/{}", report.spec.pod_uid));
                 let pod = o.identity().1;
                 let pod_gone = !matches!(
                     self.server.get(Kind::Pod, &pod),
                     Some(Object::Pod(p)) if p.uid.as_str() == report.spec.pod_uid
                 );
-                let machine_gone = !self
-                    .machines
-                    .iter()
-                    .any(|m| !m.gone && m.instance.to_string() == *instance);
-                (report.spec.gateway == name && pod_gone && machine_gone && !instance.is_empty())
-                    .then(|| instance.clone())
+                let machine_gone = !self.machines.iter().any(|m| {
+                    !m.gone && format!("{}/", m.instance).starts_with(&format!("{lost}/"))
+                });
+                (report.spec.gateway == name && pod_gone && machine_gone).then_some(lost)
             });
             if let Some(lost) = lost {
                 buried |= self.declare_dead(&gateway, Some(&lost));

@@ -39,7 +39,11 @@ pub fn step(world: &World, subject: &Subject) -> Step {
         if let Some((why, remedy)) = node_trouble(world, &report.spec.node) {
             let pod = report.metadata.name.as_deref().unwrap_or_default();
             let says = format!("it is being deleted, and instance {pod} may still hold it: {why}");
-            let dead = status.map(|s| s.instance.clone()).unwrap_or_default();
+            // One that has not told its name is declared by its pod.
+            let dead = status
+                .map(|s| s.instance.clone())
+                .filter(|instance| !instance.is_empty())
+                .unwrap_or_else(|| format!("pod/{}", report.spec.pod_uid));
             let declare = format!(
                 "{remedy}; or kubectl annotate natgateway {} -n {} sluice.dev/declare-dead={dead}",
                 gateway.name, gateway.namespace
