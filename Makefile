@@ -75,10 +75,11 @@ docs: ## Build the documentation as a book into target/book
 docs-test: ## Follow all links, try all examples and commands of the documentation
 	@scripts/docs-test.sh
 
-# SECS=60 or COUNT=1000 schedules, from SEED on (by the clock where it is not given).
+# SECS=60 or COUNT=1000 schedules, from SEED on (by the clock where it is not given);
+# NOTES=600 shows so many last steps of what failed.
 sim: ## Run random schedules of the whole protocol (SECS, SEED, COUNT)
 	@$(if $(SECS),SIM_SECS=$(SECS)) $(if $(COUNT),SIM_COUNT=$(COUNT)) $(if $(SEED),SIM_SEED=$(SEED)) \
-	  $(if $(NOTES),SIM_NOTES=1) \
+	  $(if $(NOTES),SIM_NOTES=$(NOTES)) \
 	  cargo test --quiet --release -p sluice-core --lib -- proof::sim::long --ignored --nocapture
 
 model: ## Look at every order of steps in small worlds

@@ -161,7 +161,11 @@ impl<D: Decide> Executor<D> {
                 child,
                 gateway,
                 gateway_uid,
-            } => self.ensure_child(child, &gateway, &gateway_uid).await,
+                serves_on,
+            } => {
+                self.ensure_child(child, &gateway, &gateway_uid, serves_on)
+                    .await
+            }
             Action::DeleteChild { child, key, uid } => self.delete_child(child, &key, &uid).await,
             Action::Read { kind, key } => self.read_all(kind, &key).await,
             Action::Emit(_) => nothing(),

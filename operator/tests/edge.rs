@@ -335,6 +335,7 @@ async fn every_action_does_what_it_says() {
             child,
             gateway: key("net", "egress"),
             gateway_uid: uid(&gateway),
+            serves_on: false,
         };
         let (outcome, fed) = edge.act(&plane, ensure.clone()).await;
         assert_eq!(outcome, Outcome::Done, "{child:?}");
@@ -356,6 +357,7 @@ async fn every_action_does_what_it_says() {
         child: ChildKind::Role,
         gateway: key("net", "egress"),
         gateway_uid: Uid::new("another"),
+        serves_on: false,
     };
     assert_eq!(edge.act(&plane, other).await.0, Outcome::Conflict);
     let deployment = plane.get("deployments", "net", "sluice-egress").unwrap();
@@ -372,6 +374,38 @@ async fn every_action_does_what_it_says() {
         edge.act(&plane, remove(uid(&deployment))).await.0,
         Outcome::Done
     );
+
+    // For a gateway that is being deleted only while it is known to serve on.
+    plane.apply(
+        "
+apiVersion: sluice.dev/v1alpha1
+kind: NATGateway
+metadata: {name: leaving, namespace: net, finalizers: [sluice.dev/in-use]}
+spec:
+  uplinks: [{name: external, pools: [external], networkAttachment: net/external}]
+",
+    );
+    let leaving = plane
+        .get("natgateways.sluice.dev", "net", "leaving")
+        .unwrap();
+    plane.kubectl(&[
+        "delete",
+        "natgateway",
+        "leaving",
+        "-n",
+        "net",
+        "--wait=false",
+    ]);
+    for (serves_on, expected) in [(false, Outcome::Conflict), (true, Outcome::Done)] {
+        let ensure = Action::EnsureChild {
+            child: ChildKind::Deployment,
+            gateway: key("net", "leaving"),
+            gateway_uid: uid(&leaving),
+            serves_on,
+        };
+        assert_eq!(edge.act(&plane, ensure).await.0, expected);
+    }
+    assert!(plane.get("deployments", "net", "sluice-leaving").is_some());
 
     // A gateway's Lease by compare-and-swap.
     let lease = LeaseFacts {

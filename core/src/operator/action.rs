@@ -103,6 +103,9 @@ pub enum Action {
         gateway: Key,
         /// UID that the gateway must have.
         gateway_uid: Uid,
+        /// Whether the gateway is known to be being deleted, and serves on for those who
+        /// use it. If not, and it is being deleted by now, nothing is made.
+        serves_on: bool,
     },
     /// Delete a child in the foreground of nothing: no propagation but for the
     /// Deployment, whose ReplicaSets and Pods go in the background.

@@ -133,7 +133,9 @@ impl Operator {
         if !self.may_make(key) {
             return;
         }
-        let accepted = self.views.gateways.get(key).is_some_and(|v| v.verdict.ok);
+        let view = self.views.gateways.get(key);
+        let accepted = view.is_some_and(|v| v.verdict.ok);
+        let serves_on = view.is_some_and(|v| v.deleting);
         let child = child_key(key);
         let mut others = self.header_of(uid, key).is_some() && self.lease_of(uid).is_some();
         for kind in ChildKind::ALL {
@@ -158,6 +160,7 @@ impl Operator {
                         child: kind,
                         gateway: key.clone(),
                         gateway_uid: uid.clone(),
+                        serves_on,
                     }),
                 );
             }

@@ -266,13 +266,14 @@ impl World {
             Action::EnsureChild {
                 ref gateway,
                 ref gateway_uid,
+                serves_on,
                 ..
             } => {
                 // The edge reads the gateway first.
                 let stands = match self.server.get(Kind::NATGateway, gateway) {
                     Some(Object::NATGateway(o)) => {
                         o.metadata.uid.as_deref() == Some(gateway_uid.as_str())
-                            && o.metadata.deletion_timestamp.is_none()
+                            && (serves_on || o.metadata.deletion_timestamp.is_none())
                     }
                     _ => false,
                 };

@@ -109,6 +109,7 @@ impl World {
             child,
             gateway,
             gateway_uid,
+            ..
         } = &action
         {
             let key = crate::operator::event::Key {

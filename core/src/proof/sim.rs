@@ -51,7 +51,8 @@ impl Beginnings {
         match ended {
             Ok(Run { world, taken }) => {
                 if let (Some(notes), Some(_)) = (&world.notes, &world.broken) {
-                    let last = notes.len().saturating_sub(600);
+                    let shown = number("SIM_NOTES").and_then(|n| usize::try_from(n).ok());
+                    let last = notes.len().saturating_sub(shown.unwrap_or(usize::MAX));
                     println!("{}", notes[last..].join("\n"));
                 }
                 let broken = world.broken.map(|words| {

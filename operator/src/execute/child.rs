@@ -10,12 +10,14 @@ use super::{
 
 impl<D: Decide> Executor<D> {
     /// Makes a child be what the gateway's current spec renders to. Writes
-    /// nothing when it is already.
+    /// nothing when it is already, and nothing for a gateway that is being deleted
+    /// unless it `serves_on`.
     pub(super) async fn ensure_child(
         &self,
         kind: ChildKind,
         gateway: &Key,
         gateway_uid: &Uid,
+        serves_on: bool,
     ) -> Ended {
         let Some(parent) = Resource::of(Kind::NATGateway).into_iter().next() else {
             return (Vec::new(), Outcome::Done);
@@ -38,7 +40,7 @@ impl<D: Decide> Executor<D> {
         };
         let mut events = self.fed(&parent, found);
         if object.metadata.uid.as_deref() != Some(gateway_uid.as_str())
-            || object.metadata.deletion_timestamp.is_some()
+            || object.metadata.deletion_timestamp.is_some() && !serves_on
         {
             return (events, Outcome::Conflict);
         }

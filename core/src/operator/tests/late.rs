@@ -2,7 +2,7 @@
 
 use super::objects::*;
 use super::stage::{Fate, Stage};
-use crate::operator::event::Kind;
+use crate::operator::event::{ChildKind, Kind, Object};
 
 fn said(stage: &Stage, eip: &str) -> (String, String) {
     stage.condition(Kind::EIP, "tenants", eip, "Accepted")
@@ -73,6 +73,57 @@ fn an_eip_whose_claim_is_on_its_way_is_served_or_refused() {
         seen[usize::from(served)] = true;
     }
     assert_eq!(seen, [true, true]);
+}
+
+#[test]
+fn a_gateway_that_is_being_deleted_and_serves_gets_its_deployment_back() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    stage.delete(Kind::NATGateway, "net", "egress");
+    stage.settle();
+    let child = (
+        Kind::Child,
+        Some(ChildKind::Deployment),
+        key("net", "sluice-egress"),
+    );
+    assert!(stage.server.delete(&child));
+    stage.settle();
+    assert!(is_ready(&stage, "web"));
+    assert!(stage.server.objects.contains_key(&child));
+}
+
+#[test]
+fn an_eip_that_comes_back_to_a_gateway_that_goes_is_served_or_refused() {
+    let mut seen = [false; 2];
+    let all = (0..24).step_by(3);
+    for (away, steps) in all.flat_map(|away| (0..40).step_by(3).map(move |s| (away, s))) {
+        let mut stage = Stage::new();
+        stage.apply(gateway("net", "second", "net/lan2"));
+        stage.apply(eip("tenants", "web", "egress"));
+        stage.settle();
+        move_to(&mut stage, "second");
+        advance(&mut stage, away);
+        stage.delete(Kind::NATGateway, "net", "egress");
+        advance(&mut stage, steps);
+        move_to(&mut stage, "egress");
+        stage.settle();
+        let served = is_ready(&stage, "web");
+        let place = format!("deleted after {away} steps, back after {steps}");
+        assert_eq!(served, stands(&stage), "{place}");
+        assert_ne!(served, refused(&stage, "web"), "{place}");
+        seen[usize::from(served)] = true;
+    }
+    assert_eq!(seen, [true, true]);
+}
+
+fn move_to(stage: &mut Stage, gateway: &str) {
+    let slot = (Kind::EIP, None, key("tenants", "web"));
+    stage.server.change(&slot, true, |o| {
+        if let Object::EIP(eip) = o {
+            eip.spec.gateway.name = gateway.to_owned();
+        }
+    });
 }
 
 /// Lets the operator take that many steps, the cluster and agents with it.

@@ -269,6 +269,14 @@ impl Stage {
         any
     }
 
+    /// What the edge sees where it reads a gateway before it makes things for it.
+    fn is_going(&self, gateway: &Key) -> bool {
+        match self.server.get(Kind::NATGateway, gateway) {
+            Some(Object::NATGateway(o)) => o.metadata.deletion_timestamp.is_some(),
+            _ => true,
+        }
+    }
+
     /// Carries out one action that is under way.
     pub fn execute(&mut self, n: usize, fate: Fate) -> bool {
         if self.in_flight.is_empty() {
@@ -288,6 +296,12 @@ impl Stage {
                     Some(write) => self.server.patch_status(*kind, key, &write),
                     None => (Outcome::Done, vec![]),
                 }
+            }
+            Action::EnsureChild {
+                gateway, serves_on, ..
+            } if !serves_on && self.is_going(gateway) => {
+                let event = self.server.live(Kind::NATGateway, gateway);
+                (Outcome::Conflict, vec![event])
             }
             other => self.server.execute(other, &self.rendered),
         };

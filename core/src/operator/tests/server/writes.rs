@@ -132,6 +132,7 @@ impl Server {
                 child,
                 gateway,
                 gateway_uid,
+                ..
             } => {
                 let key = Key {
                     namespace: gateway.namespace.clone(),
