@@ -47,6 +47,8 @@ pub(crate) struct Site {
     pub evidence_seq: u64,
     /// The evidence that a live read of the Lease has confirmed, and when.
     pub confirmed: Option<(Confirmation, Millis)>,
+    /// When a live read did not find the Lease that the watch shows.
+    pub lease_missed: Option<Millis>,
     /// The evidence for which a live read is wanted or under way.
     pub confirming: Option<Confirmation>,
     /// When this leader first saw revisions that are not acknowledged yet, by
@@ -308,18 +310,13 @@ impl Operator {
                 if let Some(confirming) = confirming.filter(|_| shown) {
                     site.confirmed = Some((confirming, now));
                 }
+                site.lease_missed = (*outcome == Outcome::Done && !shown).then_some(now);
                 let waiting = std::mem::take(&mut site.unconfirmed);
-                for (kind, key) in waiting {
-                    let status = Subject::Status(kind, key);
-                    if *outcome == Outcome::Done && !shown {
-                        // Not to be read again and again until the watch shows it.
-                        let later = now.0.saturating_add(self.settings.confirmed_ms);
-                        self.wake(status, Millis(later));
-                    } else {
-                        // After a failure the queue says when it is read again.
-                        self.world.mark(status);
-                    }
-                }
+                // After a failure the queue says when it is read again.
+                let statuses = waiting
+                    .into_iter()
+                    .map(|(kind, key)| Subject::Status(kind, key));
+                self.world.dirty.extend(statuses);
             }
             (
                 Action::EnsureChild {

@@ -80,7 +80,7 @@ const SHORT: Scenario = Scenario {
 const LONG: [Scenario; 5] = [
     Scenario {
         name: "a FIP is deleted while the pod is replaced",
-        depth: 4,
+        depth: 5,
         sometimes: &["an instance reports that it has given up"],
         ..SHORT
     },
@@ -88,7 +88,7 @@ const LONG: [Scenario; 5] = [
         name: "an EIP moves, and an operator dies",
         wishes: &[Wish::Move(0, 1)],
         faults: &[Step::Crash(0), Step::Crash(1)],
-        depth: 4,
+        depth: 5,
         sometimes: &["an operator dies", "an EIP is moved"],
         ..SHORT
     },
@@ -96,7 +96,7 @@ const LONG: [Scenario; 5] = [
         name: "a FIP changes there and back, and the agent dies between commit and report",
         wishes: &[Wish::Retarget(0, 6), Wish::Retarget(0, 5)],
         faults: &[Step::Kill(0)],
-        depth: 4,
+        depth: 5,
         sometimes: &["an agent dies between commit and report"],
         ..SHORT
     },
@@ -104,7 +104,7 @@ const LONG: [Scenario; 5] = [
         name: "an EIP is made anew under its name, and the node boots anew",
         wishes: &[Wish::DropFip(0), Wish::DropEip(0), Wish::Eip(0, false)],
         faults: &[Step::Reboot(0)],
-        depth: 4,
+        depth: 5,
         sometimes: &["a node boots anew"],
         ..SHORT
     },
@@ -114,7 +114,7 @@ const LONG: [Scenario; 5] = [
         wishes: &[Wish::Fip(0)],
         faults: &[Step::Crash(0), Step::Kill(0), Step::DeletePod(0)],
         faults_max: 2,
-        depth: 4,
+        depth: 5,
         ..SHORT
     },
 ];
@@ -372,8 +372,16 @@ fn check(scenarios: &[Scenario]) {
         .map(|(name, count)| (name.to_owned(), count.to_owned()))
         .collect();
     let bless = std::env::var("BLESS").is_ok();
-    for scenario in scenarios {
-        let explored = match explore(scenario) {
+    // At once, each on a thread of its own.
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let begun: Vec<_> = scenarios
+            .iter()
+            .map(|scenario| scope.spawn(|| explore(scenario)))
+            .collect();
+        begun.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    for (scenario, ended) in scenarios.iter().zip(ended) {
+        let explored = match ended {
             Ok(explored) => explored,
             Err(words) => panic!("{}: {words}", scenario.name),
         };

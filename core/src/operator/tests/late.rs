@@ -96,8 +96,8 @@ fn a_gateway_that_is_being_deleted_and_serves_gets_its_deployment_back() {
 #[test]
 fn an_eip_that_comes_back_to_a_gateway_that_goes_is_served_or_refused() {
     let mut seen = [false; 2];
-    let all = (0..24).step_by(3);
-    for (away, steps) in all.flat_map(|away| (0..40).step_by(3).map(move |s| (away, s))) {
+    let all = (0..24).step_by(6);
+    for (away, steps) in all.flat_map(|away| (0..40).step_by(5).map(move |s| (away, s))) {
         let mut stage = Stage::new();
         stage.apply(gateway("net", "second", "net/lan2"));
         stage.apply(eip("tenants", "web", "egress"));

@@ -83,6 +83,30 @@ fn a_live_read_that_finds_no_lease_confirms_nothing() {
 }
 
 #[test]
+fn a_lease_that_a_late_watch_still_shows_is_not_read_without_pause() {
+    let mut stage = before_the_read();
+    let lease = (Kind::Lease, None, key("net", "sluice-egress"));
+    assert!(stage.server.delete(&lease));
+    let mut reads = 0;
+    // Of what is not late, all arrives at once.
+    for _ in 0..40 {
+        for _ in 0..5 {
+            for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Lease) {
+                stage.deliver(kind, usize::MAX);
+            }
+            stage.poll();
+            while let Some(next) = stage.in_flight.first() {
+                reads += usize::from(is_lease_read(next));
+                stage.execute(0, Fate::Done);
+            }
+        }
+        stage.now.0 += 10;
+    }
+    assert!((1..=2).contains(&reads), "{reads} reads in 400 ms");
+    all_is_ready(&mut stage);
+}
+
+#[test]
 fn a_deleted_header_is_written_again() {
     let mut stage = Stage::new();
     stage.apply(eip("tenants", "web", "egress"));
