@@ -357,11 +357,15 @@ impl World {
         self.judge_kernels();
     }
 
-    /// An object is gone: no kernel has anything of it, and its connections were flushed.
+    /// An object is gone: no kernel has anything of it, and its connections were flushed
+    /// or are let through no more.
     fn judge_gone(&mut self, uid: &str, key: &Key) {
         let kernels = self.machines.iter().filter(|m| !m.gone).map(|m| &m.kernel);
         let left = kernels
-            .flat_map(|kernel| kernel.entries.iter().chain(kernel.unflushed.keys()))
+            .flat_map(|kernel| {
+                let connections = kernel.unflushed.keys().filter(|_| !kernel.guarded);
+                kernel.entries.iter().chain(connections)
+            })
             .find(|entry| uid_of(entry) == uid);
         if let Some(left) = left.cloned() {
             self.violate(|| format!("{} is gone, and a kernel has {left:?}", key.name));

@@ -28,6 +28,9 @@ pub struct Kernel {
     /// Removed, and not flushed a second time since; with the revision that removed it,
     /// or that was cleared.
     pub unflushed: BTreeMap<String, Revision>,
+    /// Cleared, and nothing applied since: it lets no packet through, also not of a
+    /// connection that is left.
+    pub guarded: bool,
     pub refuse: Option<String>,
     pub conflicts: Vec<IpAddr>,
     pub inspection: Inspection,
@@ -60,6 +63,7 @@ impl Kernel {
             }
             KernelOp::Clear => {
                 self.lose_all();
+                self.guarded = true;
                 self.repairs_to = None;
                 self.answering = false;
                 self.held.clear();
@@ -88,6 +92,7 @@ impl Kernel {
             self.unflushed.entry(key).or_insert(revision.clone());
         }
         self.entries = kept;
+        self.guarded = false;
         let next_hops = snapshot.settings.lan.addresses.iter();
         self.held = next_hops
             .filter_map(|text| text.split('/').next()?.parse().ok())
