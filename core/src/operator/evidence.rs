@@ -164,18 +164,9 @@ impl Operator {
         let Some(lease) = self.lease_of(uid).map(|l| l.key.clone()) else {
             return false;
         };
-        let doubted = self.world.is_doubted(Kind::Lease, &lease);
         let Some(site) = self.sites.get_mut(uid) else {
             return false;
         };
-        // Whoever asks: not read again and again until the watch shows that it is gone.
-        if let Some(missed) = site.lease_missed.filter(|_| doubted) {
-            let again = Millis(missed.0.saturating_add(age));
-            if now < again {
-                self.wake(Subject::Status(kind, key.clone()), again);
-                return false;
-            }
-        }
         if site.confirmed.is_some_and(|(confirmed, at)| {
             confirmed.seq == site.evidence_seq
                 && rests_on.is_none_or(|g| confirmed.proven.is_some_and(|p| g <= p))

@@ -152,7 +152,11 @@ impl Operator {
             let (kind, key, _) = object.identity();
             let known = self.world.version_of(kind, object.child_kind(), &key);
             if known.is_some_and(|v| v < object.version()) {
+                if let Some(child) = object.child_kind() {
+                    self.queue.forgive(&Target::Child(child, key.clone()));
+                }
                 self.queue.forgive(&Target::Object(kind, key.clone()));
+                self.queue.forgive(&Target::Read(kind, key.clone()));
                 self.queue.forgive(&Target::Status(kind, key));
             }
         }
@@ -223,6 +227,11 @@ impl Operator {
         };
         if *outcome == Outcome::Done {
             self.succeeded(target);
+            // What is not there any more is not asked for again and again until the
+            // watch shows that.
+            if let Some(until) = self.world.doubt_ends_of(target) {
+                self.queue.rest(target, until);
+            }
         }
         self.site_done(&subject, &action, outcome, now);
         self.world.mark(subject);

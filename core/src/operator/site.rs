@@ -47,8 +47,6 @@ pub(crate) struct Site {
     pub evidence_seq: u64,
     /// The evidence that a live read of the Lease has confirmed, and when.
     pub confirmed: Option<(Confirmation, Millis)>,
-    /// When a live read did not find the Lease that the watch shows.
-    pub lease_missed: Option<Millis>,
     /// The evidence for which a live read is wanted or under way.
     pub confirming: Option<Confirmation>,
     /// When this leader first saw revisions that are not acknowledged yet, by
@@ -305,14 +303,13 @@ impl Operator {
                 let lease = self.world.leases.get(key);
                 let shown = *outcome == Outcome::Done
                     && lease.is_some_and(|l| l.gateway_uid == *uid)
-                    && !self.world.is_doubted(Kind::Lease, key);
+                    && !self.world.is_doubted(Kind::Lease, None, key);
                 let confirming = site.confirming.take();
                 if let Some(confirming) = confirming.filter(|_| shown) {
                     site.confirmed = Some((confirming, now));
                 }
-                site.lease_missed = (*outcome == Outcome::Done && !shown).then_some(now);
                 let waiting = std::mem::take(&mut site.unconfirmed);
-                // After a failure the queue says when it is read again.
+                // The queue says when it is read again.
                 let statuses = waiting
                     .into_iter()
                     .map(|(kind, key)| Subject::Status(kind, key));

@@ -72,7 +72,7 @@ impl Operator {
     fn look_at_taken_lease(&mut self, uid: &Uid, lease: &Key, now: Millis) {
         let stands = self.world.leases.get(lease);
         let taken = stands.is_some_and(|l| l.gateway_uid.as_str().is_empty());
-        let pause = if self.world.is_doubted(Kind::Lease, lease) {
+        let pause = if self.world.is_doubted(Kind::Lease, None, lease) {
             1_100
         } else {
             TAKEN_LEASE_MS

@@ -19,6 +19,7 @@ pub(crate) use references::{OwnerName, attachment_key, cluster_key, eips_of, gat
 pub(crate) use store::{Index, Meta, Record, Store};
 use succession::Succession;
 
+use super::action::Target;
 use super::event::{
     AttachmentFacts, ChildFacts, ChildKind, Event, InsidePodFacts, Key, Kind, LeaseFacts, Millis,
     NamespaceFacts, NodeFacts, Object, PodFacts,
@@ -103,7 +104,7 @@ pub struct World {
     seen: BTreeSet<Kind>,
     gone: BTreeSet<Uid>,
     gone_order: VecDeque<Uid>,
-    doubted: BTreeMap<(Kind, Key), (Uid, Millis)>,
+    doubted: BTreeMap<(Kind, Option<ChildKind>, Key), (Uid, Millis)>,
 }
 
 impl World {
@@ -138,8 +139,29 @@ impl World {
     }
 
     /// Whether the last live read found nothing where the watch shows an object.
-    pub(crate) fn is_doubted(&self, kind: Kind, key: &Key) -> bool {
-        self.doubted.contains_key(&(kind, key.clone()))
+    pub(crate) fn is_doubted(&self, kind: Kind, child: Option<ChildKind>, key: &Key) -> bool {
+        self.doubt_ends(kind, child, key).is_some()
+    }
+
+    /// From when on a read that finds nothing again is believed, if one found nothing.
+    pub(crate) fn doubt_ends(
+        &self,
+        kind: Kind,
+        child: Option<ChildKind>,
+        key: &Key,
+    ) -> Option<Millis> {
+        let (_, since) = self.doubted.get(&(kind, child, key.clone()))?;
+        Some(Millis(since.0.saturating_add(DOUBT.0)))
+    }
+
+    /// The same of what an action is about.
+    pub(crate) fn doubt_ends_of(&self, target: &Target) -> Option<Millis> {
+        match target {
+            Target::Object(kind, key) | Target::Status(kind, key) | Target::Read(kind, key) => {
+                self.doubt_ends(*kind, None, key)
+            }
+            Target::Child(child, key) => self.doubt_ends(Kind::Child, Some(*child), key),
+        }
     }
 
     /// Marks a subject to be decided anew.
@@ -189,7 +211,7 @@ impl World {
         if self.gone.contains(&uid) {
             return;
         }
-        self.doubted.remove(&(kind, key));
+        self.doubted.remove(&(kind, object.child_kind(), key));
         self.put(object);
     }
 
@@ -206,15 +228,15 @@ impl World {
             (Some(gone), stored) => {
                 self.bury(&gone);
                 if stored.as_ref() == Some(&gone) {
-                    self.doubted.remove(&(kind, key.clone()));
+                    self.doubted.remove(&(kind, child, key.clone()));
                     self.remove(kind, child, key);
                 }
             }
             (None, Some(stored)) => {
-                let slot = (kind, key.clone());
+                let slot = (kind, child, key.clone());
                 match self.doubted.get(&slot) {
                     Some((uid, at)) if *uid == stored => {
-                        if now.0 >= at.0 + DOUBT.0 {
+                        if now.0 >= at.0.saturating_add(DOUBT.0) {
                             self.doubted.remove(&slot);
                             self.remove(kind, child, key);
                         }
@@ -270,8 +292,8 @@ impl World {
         self.doubted.len()
     }
 
-    fn forget_doubt(&mut self, kind: Kind, key: &Key) {
-        self.doubted.remove(&(kind, key.clone()));
+    fn forget_doubt(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key) {
+        self.doubted.remove(&(kind, child, key.clone()));
     }
 
     fn bury(&mut self, uid: &Uid) {

@@ -167,7 +167,7 @@ impl World {
         if kind == Kind::InsidePod {
             return;
         }
-        self.forget_doubt(kind, key);
+        self.forget_doubt(kind, child, key);
         self.left.push(Left {
             kind,
             child,
