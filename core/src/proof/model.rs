@@ -23,6 +23,8 @@ use crate::operator::event::Kind;
 enum Step {
     /// An operator sees all that there is, decides, and sends.
     Operator(usize),
+    /// It goes on until it wants nothing more: all that it sends lands, and is heard of.
+    Works(usize),
     /// It decides and sends by what it saw before.
     Stale(usize),
     /// Its oldest request lands, and it hears of it.
@@ -114,7 +116,7 @@ const LONG: [Scenario; 5] = [
         wishes: &[Wish::Fip(0)],
         faults: &[Step::Crash(0), Step::Kill(0), Step::DeletePod(0)],
         faults_max: 2,
-        depth: 5,
+        depth: 4,
         ..SHORT
     },
 ];
@@ -130,21 +132,19 @@ impl World {
     /// Whether a step changes anything is seen by what it does to the state.
     fn step(&mut self, step: Step) {
         match step {
-            Step::Operator(who) => {
-                for kind in Kind::ALL {
-                    self.list(who, kind);
-                    self.deliver(who, kind, usize::MAX, false);
+            Step::Operator(who) => self.see_and_work(who),
+            Step::Works(who) => {
+                for _ in 0..20 {
+                    self.see_and_work(who);
+                    if !self.land_oldest(who, false) {
+                        break;
+                    }
+                    while self.land_oldest(who, false) {}
                 }
-                self.work(who);
             }
             Step::Stale(who) => self.work(who),
             Step::Lands(who) | Step::LandsUnheard(who) => {
-                let from = self.sender_of(who);
-                if let Some(at) = self.requests.iter().position(|r| r.from == from) {
-                    self.requests[at].mute = matches!(step, Step::LandsUnheard(_));
-                    self.land(at);
-                    self.hear_all();
-                }
+                self.land_oldest(who, matches!(step, Step::LandsUnheard(_)));
             }
             Step::Agent(n) | Step::Commits(n) => {
                 let Some(n) = self.first_machine(n) else {
@@ -190,6 +190,26 @@ impl World {
         self.look();
     }
 
+    fn see_and_work(&mut self, who: usize) {
+        for kind in Kind::ALL {
+            self.list(who, kind);
+            self.deliver(who, kind, usize::MAX, false);
+        }
+        self.work(who);
+    }
+
+    /// Whether there was anything under way.
+    fn land_oldest(&mut self, who: usize, unheard: bool) -> bool {
+        let from = self.sender_of(who);
+        let Some(at) = self.requests.iter().position(|r| r.from == from) else {
+            return false;
+        };
+        self.requests[at].mute = unheard;
+        self.land(at);
+        self.hear_all();
+        true
+    }
+
     fn work(&mut self, who: usize) {
         self.elect(who);
         self.poll(who);
@@ -213,10 +233,11 @@ impl World {
                 moved |= self.has_news(n, sight) && self.show(n, sight, false);
             }
             moved |= self.tick(n);
-            moved |= self.operate(n, Luck::Done);
-            if !reports {
+            let operated = self.operate(n, Luck::Done);
+            if operated && !reports {
                 return;
             }
+            moved |= operated;
             moved |= self.hear(n);
             let life = self.machines[n].life;
             let mine = super::wire::Sender::Agent(n, life);
@@ -280,6 +301,7 @@ fn explore(scenario: &Scenario) -> Result<Explored, String> {
         .flat_map(|who| {
             [
                 Step::Operator(*who),
+                Step::Works(*who),
                 Step::Stale(*who),
                 Step::Lands(*who),
                 Step::LandsUnheard(*who),
