@@ -64,9 +64,10 @@ fn agent_stopped(stage: &mut Stage) -> Outcome {
         stage.note(format!("{new} is stopped"));
         // What was on its way when it was stopped arrives.
         stage.pause(0.5);
-        if ready_eips(stage).is_empty() {
+        // The old one may still be on its way out, and rightly Ready.
+        if ready_after(stage, &before.0).is_empty() {
             stage.pause(10.0);
-            let early = ready_eips(stage);
+            let early = ready_after(stage, &before.0);
             stage.lab.signal(&new, Signal::CONT)?;
             stage.note(format!("{new} goes on"));
             demand(early.is_empty(), || {
@@ -79,7 +80,7 @@ fn agent_stopped(stage: &mut Stage) -> Outcome {
         }
         // It was quicker than the signal, and rightly Ready: the next one.
         stage.lab.signal(&new, Signal::CONT)?;
-        stage.wait_all_ready(30.0)?;
+        stage.wait_recovered(&before, 30.0)?;
         before = stage.holder();
         pod = doom(stage)?;
         stage.delete("Pod", GATEWAY.0, &pod)?;
@@ -87,10 +88,13 @@ fn agent_stopped(stage: &mut Stage) -> Outcome {
     wrong("every new agent had reported before it could be stopped")
 }
 
-/// The names of the EIPs that say Ready now.
-fn ready_eips(stage: &Stage) -> Vec<String> {
+/// The names of the EIPs that say Ready now, by another instance than this one.
+fn ready_after(stage: &Stage, old: &str) -> Vec<String> {
     let eips = stage.history.live_of("EIP");
-    let names = eips.iter().map(|eip| text(eip, "/metadata/name"));
+    let by_others = eips
+        .iter()
+        .filter(|eip| text(eip, "/status/holder/instance") != old);
+    let names = by_others.map(|eip| text(eip, "/metadata/name"));
     names
         .filter(|name| stage.condition("EIP", NS, name, "Ready").0 == "True")
         .collect()
