@@ -129,9 +129,11 @@ impl World {
                 Object::NATGateway(_) => gateways.push((key, uid)),
                 Object::GatewayConfig(header) => {
                     let generation = header.metadata.generation.unwrap_or_default();
-                    let newer = contender.shown.get(&key);
-                    let newer = newer.is_none_or(|(u, g)| *u != uid || *g < generation);
-                    if newer {
+                    // An event of a header that was made anew since may come again.
+                    let age =
+                        |uid: &Uid| self.ledger.headers.iter().position(|h| h == uid.as_str());
+                    let newest = contender.shown.get(&key);
+                    if newest.is_none_or(|(u, g)| (age(u), *g) < (age(&uid), generation)) {
                         contender.shown.insert(key, (uid, generation));
                     }
                 }
