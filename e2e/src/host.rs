@@ -155,29 +155,54 @@ fn processes_of(paths: &LabPaths, node: &str, uid: &str) -> Vec<PodProcess> {
     pids.sort_unstable();
     pids.dedup();
     pids.into_iter()
-        .filter(|pid| runs_its_own_program(*pid))
-        .map(|pid| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let pause = command.starts_with(b"/sluice-pause");
-            PodProcess {
+        .filter_map(|pid| {
+            let program = program(pid)?;
+            Some(PodProcess {
                 pid,
-                pause,
+                pause: program.ends_with("sluice-pause"),
                 node: node.to_owned(),
-            }
+            })
         })
         .collect()
 }
 
-/// Whether a process lives and is not one of those by which the runtime starts
-/// a container: they call themselves `runc:[…]`, and most end within
-/// milliseconds.
-fn runs_its_own_program(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| !comm.starts_with("runc"))
+/// The program that a living process runs. None for those by which the runtime
+/// starts a container, most of which end within milliseconds.
+///
+/// It is told by the file that is executed: a name (`comm`) is set, and a
+/// command line filled, some time after a process came to its cgroup.
+fn program(pid: i32) -> Option<PathBuf> {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    // `…/runc`, and `/memfd:runc_cloned:…` where it runs from a sealed copy.
+    let runtime = exe.iter().any(|part| {
+        let part = part.to_string_lossy();
+        part.starts_with("runc") || part.starts_with("memfd:runc")
+    });
+    (!runtime).then_some(exe)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_runtime_that_starts_a_container_is_no_process_of_the_pod() {
+        let dir = std::env::temp_dir().join(format!("sluice-host-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        for (name, of_the_pod) in [("runc", false), ("agent", true)] {
+            let copy = dir.join(name);
+            fs::copy("/bin/sleep", &copy).unwrap();
+            let mut child = Command::new(&copy).arg("60").spawn().unwrap();
+            let found = program(i32::try_from(child.id()).unwrap());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(found, of_the_pod.then_some(copy));
+            assert_eq!(program(i32::try_from(child.id()).unwrap()), None);
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn hosts_are_named_as_documented_and_nothing_else() {
