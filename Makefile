@@ -49,7 +49,7 @@ test-unit: ## Run the tests that need no root
 test-kernel: ## Run netlink and packets in network namespaces
 	@scripts/test.sh kernel
 
-test-ovn: ## Run the OVN data plane on a real OVN network
+test-ovn: setup ## Run the OVN data plane on a real OVN network
 	@OVSDB_UPDATES=1000000 scripts/test.sh ovsdb ovn
 
 test-e2e: setup ## Run the scenarios on the lab

@@ -48,7 +48,12 @@ binary=$(cd "$tree" && cargo test --quiet --config 'profile.dev.package.sluice-c
 # A copy, so that another build may take its place meanwhile.
 cp "$binary" "$work/tests"
 
-# run FAULT LAYER: whether the layer fails with the mistake.
+# Seconds of processor time that a layer may take: without a mistake, ten minutes; then
+# five times what it took, so that neither a slow machine nor a busy one looks like a mistake.
+declare -A limit=([unit]=600 [sim]=600 [model]=600)
+TIMEFORMAT=%U
+
+# run FAULT LAYER: runs a layer with the mistake; fails as the layer does.
 run() {
   local log=$work/$1-$2.log args
   case $2 in
@@ -56,7 +61,8 @@ run() {
     sim) args=(proof::sim) ;;
     model) args=(proof::model) ;;
   esac
-  (cd "$tree/core" && FAULT=$1 PROPTEST_FAILURE_PERSISTENCE=off timeout 300 "$work/tests" "${args[@]}") > "$log" 2>&1
+  (cd "$tree/core" && ulimit -t "${limit[$2]}" &&
+    FAULT=$1 PROPTEST_FAILURE_PERSISTENCE=off "$work/tests" "${args[@]}") > "$log" 2>&1
 }
 caught() {
   grep -Eq '^test result: FAILED|panicked|overflowed its stack' "$work/$1-$2.log" && return 0
@@ -65,7 +71,11 @@ caught() {
 }
 layers=(unit sim model)
 for layer in "${layers[@]}"; do
-  run none "$layer" || { echo "mutants: without a mistake $layer fails, see $work/none-$layer.log" >&2; exit 1; }
+  echo "mutants: $layer without a mistake"
+  { time run none "$layer"; } 2> "$work/time" ||
+    { echo "mutants: without a mistake $layer fails, see $work/none-$layer.log" >&2; exit 1; }
+  took=$(cat "$work/time")
+  limit[$layer]=$((${took%.*} * 5 + 30))
 done
 table=$work/table.md
 {

@@ -26,6 +26,7 @@ use crate::lab::{Lab, guard};
 use crate::netns;
 use crate::node;
 use crate::options::UpOptions;
+use crate::ovn::OvnOptions;
 use crate::paths::LabPaths;
 use crate::plugins;
 use crate::probe;
@@ -116,6 +117,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             seconds(wish.seconds)?,
         )?,
         Action::Probe(wish) => probe_address(&name, &wish)?,
+        Action::Ovn { words } => {
+            println!("{}", Lab::open(&name)?.ovn(&words)?.trim_end());
+        }
         Action::Load => println!("packed: {}", Lab::open(&name)?.load_images()?.join(", ")),
         Action::Images => {
             println!(
@@ -170,6 +174,10 @@ fn bring_up(name: &str, up: &Up) -> Result<()> {
         definitions: !up.no_definitions,
         tenants: !up.no_tenants,
         fast_node_timers: up.fast_node_timers,
+        ovn: up.ovn.map(|servers| OvnOptions {
+            servers,
+            tls: up.ovn_tls,
+        }),
     };
     let mut lab = Lab::up(&options, &|text| {
         println!("[{:5.1} s] {text}", start.elapsed().as_secs_f64());

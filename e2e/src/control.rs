@@ -60,6 +60,13 @@ pub enum Request {
         /// Its name.
         node: String,
     },
+    /// Brings the OVN network up.
+    OvnUp,
+    /// Runs a command of the OVN network's script.
+    Ovn {
+        /// The command and its words.
+        words: Vec<String>,
+    },
     /// Says what runs.
     Status,
 }
@@ -76,6 +83,9 @@ pub struct Answer {
     /// Components and nodes that run (Status).
     #[serde(default)]
     pub running: Vec<String>,
+    /// What a command printed (Ovn).
+    #[serde(default)]
+    pub text: String,
 }
 
 /// The socket's path, short enough for the kernel's limit of 107 characters

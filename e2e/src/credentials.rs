@@ -172,8 +172,11 @@ fn kubeconfig(dir: &Path, server: &str, token: &str) -> String {
     )
 }
 
-/// Makes `NAME.key` and `NAME.crt`, signed by the lab's authority.
-fn certificate(
+/// Makes `NAME.key` and `NAME.crt` in `dir`, signed by the lab's authority that is there.
+///
+/// # Errors
+/// When a file cannot be written or `openssl` fails.
+pub fn certificate(
     dir: &Path,
     name: &str,
     subject: &str,

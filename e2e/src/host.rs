@@ -12,13 +12,15 @@ use crate::error::{LabError, Result};
 use crate::network::FIXED;
 use crate::node::plan_of;
 use crate::node_config::cgroup;
+use crate::ovn;
 use crate::paths::LabPaths;
 use crate::state::State;
 
 /// A host of a lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
-    /// `client`, `client2`, `router`, or `cp`, the control plane.
+    /// `client`, `client2`, `router`, `cp`, the control plane, or a host of the OVN network:
+    /// `chassis1`, `vm1`, ...
     Fixed(String),
     /// `node/NAME`.
     Node(String),
@@ -48,13 +50,15 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.split('/').collect();
         match parts.as_slice() {
-            [name] if FIXED.contains(name) => Ok(Self::Fixed((*name).to_owned())),
+            [name] if FIXED.contains(name) || ovn::HOSTS.contains(name) => {
+                Ok(Self::Fixed((*name).to_owned()))
+            }
             ["node", name] => Ok(Self::Node(plan_of(name)?.name)),
             ["pod", namespace, name] if !namespace.is_empty() && !name.is_empty() => {
                 Ok(Self::pod(namespace, name))
             }
             _ => Err(LabError::Refused(format!(
-                "{text:?} is no host of a lab: use client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME"
+                "{text:?} is no host of a lab: use client, client2, router, cp, node/NAME, pod/NAMESPACE/NAME or, of an OVN network, chassisN or vmN"
             ))),
         }
     }
@@ -211,6 +215,8 @@ mod tests {
             "client2",
             "router",
             "cp",
+            "chassis1",
+            "vm3",
             "node/node-a",
             "pod/tenants/web",
         ] {
@@ -219,6 +225,7 @@ mod tests {
         for text in [
             "",
             "web",
+            "vm4",
             "node/",
             "node/nodeb",
             "pod/web",

@@ -153,6 +153,15 @@ impl Lab {
         control::ask(&self.paths.dir, request)
     }
 
+    /// Runs a command of the OVN network's script, as `["nbctl", "show"]`; what it printed.
+    ///
+    /// # Errors
+    /// When the lab has no such network, and with the command's words.
+    pub fn ovn(&self, words: &[String]) -> Result<String> {
+        let words = words.to_vec();
+        Ok(self.ask(&Request::Ovn { words })?.text)
+    }
+
     /// The network namespace of a host, as a path to open.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ pub mod network;
 pub mod node;
 pub mod node_config;
 pub mod options;
+pub mod ovn;
 pub mod paths;
 pub mod plugins;
 pub mod probe;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::families::{Families, NodePlan};
+use crate::ovn::OvnOptions;
 
 /// How a lab is brought up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct UpOptions {
     /// Whether a dead node is noticed within 5 s and its pods are replaced 3 s
     /// later, instead of 50 s and 5 min.
     pub fast_node_timers: bool,
+    /// The OVN network beside the cluster, if there is one.
+    #[serde(default)]
+    pub ovn: Option<OvnOptions>,
 }
 
 impl Default for UpOptions {
@@ -35,6 +39,7 @@ impl Default for UpOptions {
             definitions: true,
             tenants: true,
             fast_node_timers: false,
+            ovn: None,
         }
     }
 }

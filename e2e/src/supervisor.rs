@@ -22,6 +22,7 @@ use crate::network;
 use crate::node::{append, plan_of};
 use crate::node_config::{self, cgroup};
 use crate::options::UpOptions;
+use crate::ovn::{self, OvnOptions};
 use crate::paths::LabPaths;
 
 /// The outside hosts that run an echo server.
@@ -92,6 +93,18 @@ impl Supervisor {
                 network::partition(&self.paths, &self.plan(&node)?, cut)?;
             }
             Request::Import { node } => self.import(&self.plan(&node)?)?,
+            Request::OvnUp => ovn::up(&self.paths, self.ovn()?)?,
+            Request::Ovn { words } => {
+                if let Some("up" | "down") = words.first().map(String::as_str) {
+                    return Err(LabError::Refused(
+                        "the OVN network comes and goes with the lab".into(),
+                    ));
+                }
+                return Ok(Answer {
+                    text: ovn::script(&self.paths, self.ovn()?, &words)?,
+                    ..Answer::default()
+                });
+            }
         }
         Ok(Answer::default())
     }
@@ -107,6 +120,12 @@ impl Supervisor {
             "no node {name:?} in this lab: it has {}",
             names.join(", ")
         )))
+    }
+
+    fn ovn(&self) -> Result<OvnOptions> {
+        self.options.ovn.ok_or_else(|| {
+            LabError::Refused("this lab has no OVN network: bring it up with --ovn".into())
+        })
     }
 
     fn running(&self) -> Vec<String> {
@@ -126,8 +145,13 @@ impl Supervisor {
 
     fn network(&self) -> Result<()> {
         network::create(&self.paths, self.options.families)?;
+        let mut hosts = ECHO_HOSTS.to_vec();
+        if self.options.ovn.is_some() {
+            ovn::create(&self.paths)?;
+            hosts.extend(ovn::MACHINES);
+        }
         let echo = self.paths.bin().join("sluice-echo");
-        for host in ECHO_HOSTS.into_iter().filter(|_| echo.exists()) {
+        for host in hosts.into_iter().filter(|_| echo.exists()) {
             let log = append(&self.paths.dir.join(format!("echo-{host}.log")))?;
             netns::within(&self.paths.netns(host), || {
                 Command::new(&echo)

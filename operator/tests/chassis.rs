@@ -77,7 +77,7 @@ fn start_agent(plane: &ControlPlane, network: &Network, gateway_uid: &str) {
     let kubeconfig = plane.kubeconfig("gw-1");
     std::fs::write(&kubeconfig, plane.kubeconfig_text(&token)).unwrap();
     let kubeconfig = kubeconfig.display().to_string();
-    let (northbound, southbound) = (network.northbound().unwrap(), network.southbound());
+    let (northbound, southbound) = (network.northbound().unwrap(), network.southbound().unwrap());
     let options = Options::parse_from([
         "agent",
         "--dataplane=ovn",

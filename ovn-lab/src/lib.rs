@@ -26,16 +26,16 @@ pub struct Network {
 }
 
 impl Network {
-    /// Brings one up whose northbound database is one server, or three that are one.
+    /// Brings one up each of whose databases is one server, or three that are one.
     ///
     /// # Errors
     /// What is not there, or does not start.
-    pub fn up(northbound_servers: u8) -> Result<Self, Failed> {
+    pub fn up(servers: u8) -> Result<Self, Failed> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("slo{}x{count}", std::process::id()));
         let network = Self { dir };
-        network.run("up", &[&northbound_servers.to_string()])?;
+        network.run("up", &[&servers.to_string()])?;
         Ok(network)
     }
 
@@ -89,10 +89,12 @@ impl Network {
         self.run("northbound", &[])
     }
 
-    /// The server of the southbound database.
-    #[must_use]
-    pub fn southbound(&self) -> String {
-        format!("unix:{}", self.dir.join("sb.sock").display())
+    /// The servers of the southbound database.
+    ///
+    /// # Errors
+    /// That there are none.
+    pub fn southbound(&self) -> Result<String, Failed> {
+        self.run("southbound", &[])
     }
 
     /// A file of its own, which goes with it.

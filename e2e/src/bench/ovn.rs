@@ -56,7 +56,7 @@ fn ms(since: Instant) -> f64 {
 fn sluice(network: &Network, n: usize) -> Result<f64> {
     let options = OvnOptions {
         northbound: network.northbound().map_err(lab)?,
-        southbound: network.southbound(),
+        southbound: network.southbound().map_err(lab)?,
         router: ROUTER.to_owned(),
         gateway_port: GATEWAY_PORT.to_owned(),
         ..OvnOptions::default()

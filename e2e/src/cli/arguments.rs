@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::families::Families;
+use crate::ovn::Servers;
 
 /// A real Kubernetes cluster on this machine, to try and to test Sluice on.
 #[derive(Debug, Parser)]
@@ -29,7 +30,7 @@ pub(super) enum Action {
     Status,
     /// Runs a command of this machine in a host's network namespace.
     Exec {
-        /// client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME.
+        /// client, client2, router, cp, node/NAME, pod/NAMESPACE/NAME, chassisN or vmN.
         host: String,
         /// The command and its arguments.
         #[arg(last = true, required = true)]
@@ -67,6 +68,13 @@ pub(super) enum Action {
     Capture(Capture),
     /// Probes ADDRESS and prints one JSON line per request.
     Probe(Probe),
+    /// Runs a command of the OVN network (of a lab that is up with --ovn): nbctl and sbctl with
+    /// their arguments, northbound, southbound, leader, stop-controller N, kill-chassis N, ...
+    Ovn {
+        /// The command and its words; ovn-lab/lab.sh has them all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        words: Vec<String>,
+    },
     /// Packs images that were rebuilt and imports them on every node.
     Load,
     /// Packs images that were rebuilt, without a lab.
@@ -103,11 +111,17 @@ pub(super) struct Up {
     /// Notices dead nodes in 5 s and replaces their pods 3 s later.
     #[arg(long)]
     pub(super) fast_node_timers: bool,
+    /// With an OVN network beside it, whose databases have one server each, or three.
+    #[arg(long, value_name = "SERVERS", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub(super) ovn: Option<Servers>,
+    /// The databases listen by TLS, and ask for certificates (Secret net/ovn-tls).
+    #[arg(long, requires = "ovn")]
+    pub(super) ovn_tls: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Capture {
-    /// client, client2, router, cp, node/NAME or pod/NAMESPACE/NAME.
+    /// client, client2, router, cp, node/NAME, pod/NAMESPACE/NAME, chassisN or vmN.
     pub(super) host: String,
     /// Where to write.
     pub(super) file: PathBuf,

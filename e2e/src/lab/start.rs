@@ -20,6 +20,7 @@ use crate::image;
 use crate::manifests;
 use crate::node_config;
 use crate::options::UpOptions;
+use crate::ovn;
 use crate::paths::LabPaths;
 use crate::programs::Found;
 use crate::state::ProcessId;
@@ -42,6 +43,9 @@ pub(super) fn require(options: &UpOptions, paths: &LabPaths) -> Result<()> {
             "--nodes {} is not usable: 1 to 9",
             options.nodes
         )));
+    }
+    if options.ovn.is_some() {
+        ovn::require(paths)?;
     }
     for program in [
         "controlplane",
@@ -137,6 +141,9 @@ impl Lab {
         let (paths, options) = (&self.paths, &self.state.options);
         let plans = options.node_plans();
         credentials::create(paths, options.families, &plans, self.state.port)?;
+        if options.ovn.is_some_and(|ovn| ovn.tls) {
+            ovn::certify(paths)?;
+        }
         self.ask(&Request::Network)?;
         progress("networks are up");
         let cluster = Cluster::new(paths)?;
@@ -151,7 +158,16 @@ impl Lab {
                     })
                 })
                 .collect();
+            let network = options
+                .ovn
+                .map(|_| scope.spawn(|| self.ask(&Request::OvnUp)));
             self.start_control_plane(&cluster, progress)?;
+            if let Some(network) = network {
+                network
+                    .join()
+                    .unwrap_or_else(|_| Err(LabError::Content("a thread died".into())))?;
+                progress("the OVN network is up");
+            }
             for node in nodes {
                 node.join()
                     .unwrap_or_else(|_| Err(LabError::Content("a thread died".into())))?;
@@ -167,6 +183,9 @@ impl Lab {
         let ready = paths.control_plane().join("ready");
         fs::write(&ready, "").doing(|| format!("write {}", ready.display()))?;
         cluster.apply(&manifests::networks(paths, options.families), 15)?;
+        if options.ovn.is_some_and(|ovn| ovn.tls) {
+            cluster.apply(&ovn::secret(paths)?.to_string(), 15)?;
+        }
         for (below, what) in [
             ("deploy/crds", "our kinds"),
             ("deploy/operator", "the operator"),

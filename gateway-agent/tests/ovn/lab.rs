@@ -59,7 +59,7 @@ impl Lab {
     pub fn plane(&self, me: &str) -> Plane {
         let options = OvnOptions {
             northbound: self.network.northbound().expect("a database"),
-            southbound: self.network.southbound(),
+            southbound: self.network.southbound().expect("a database"),
             router: ROUTER.to_owned(),
             gateway_port: GATEWAY_PORT.to_owned(),
             ..OvnOptions::default()

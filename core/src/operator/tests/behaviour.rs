@@ -301,15 +301,26 @@ fn a_rule_the_kernel_refuses_fails_by_itself() {
         .unwrap()
         .identity()
         .2;
-    stage.agents[0]
-        .refuses
-        .insert(format!("fip {uid} {v4} 10.244.0.5 both"));
+    let refused = format!("fip {uid} {v4} 10.244.0.5 both");
+    stage.agents[0].refuses.insert(refused.clone());
+    let judge = |stage: &Stage| {
+        assert_eq!(
+            stage.condition(Kind::FIP, "tenants", "web", "Programmed"),
+            is("False", "Rejected")
+        );
+        assert_eq!(ready(stage, Kind::EIP, "web"), is("True", "Ready"));
+    };
     stage.settle();
-    assert_eq!(
-        stage.condition(Kind::FIP, "tenants", "web", "Programmed"),
-        is("False", "Rejected")
-    );
-    assert_eq!(ready(&stage, Kind::EIP, "web"), is("True", "Ready"));
+    judge(&stage);
+    // Nor does it keep the EIP from turning Ready with the next holder.
+    replace_pod(&mut stage, true);
+    without_agents(&mut stage);
+    assert_eq!(ready(&stage, Kind::EIP, "web").0, "False");
+    for agent in &mut stage.agents {
+        agent.refuses.insert(refused.clone());
+    }
+    stage.settle();
+    judge(&stage);
 }
 
 #[test]

@@ -282,3 +282,44 @@ fn a_slice_that_goes_while_it_is_wanted_again_costs_nobody_its_ready() {
     }
     all_is_ready(&mut stage);
 }
+
+#[test]
+fn a_new_leader_whose_list_lacks_an_eip_leaves_it_its_address() {
+    let mut stage = Stage::new();
+    stage.settle();
+    let older = stage.server.list(Kind::EIP);
+    stage.apply(eip("tenants", "web", "egress"));
+    // The address is bound; nothing of it is published yet.
+    let claims = |stage: &Stage| {
+        stage
+            .server
+            .all(Kind::AddressClaim)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let before = claims(&stage).len();
+    while claims(&stage).len() < before + 2 {
+        stage.deliver_all();
+        stage.poll();
+        let claim = |a: &Action| matches!(a, Action::CreateClaim(_));
+        match stage.in_flight.iter().position(claim) {
+            Some(n) => stage.execute(n, Fate::Done),
+            None => stage.execute(0, Fate::Done),
+        };
+    }
+    let bound = claims(&stage);
+    stage.restart_operator_with(Some((Kind::EIP, older)));
+    // The watch of EIPs is late, too.
+    for _ in 0..100 {
+        stage.poll();
+        while stage.execute(0, Fate::Done) {}
+        stage.agent_round();
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::EIP) {
+            stage.deliver(kind, usize::MAX);
+        }
+        stage.now.0 += 100;
+    }
+    assert_eq!(claims(&stage), bound);
+    all_is_ready(&mut stage);
+    assert_eq!(claims(&stage).len(), bound.len());
+}

@@ -113,12 +113,21 @@ impl Stage {
 
     /// The operator dies; a new leader starts from lists.
     pub fn restart_operator(&mut self) {
+        self.restart_operator_with(None);
+    }
+
+    /// Likewise; one list is an older one, for whoever served it was behind.
+    pub fn restart_operator_with(&mut self, older: Option<(Kind, (Event, usize))>) {
         self.operator = Operator::new(self.settings.clone());
         self.in_flight.clear();
         self.broken.clear();
         self.pods_watched = false;
         let lists = self.server.lists();
         for (event, kind, at) in lists.into_iter().filter(|l| l.1 != Kind::InsidePod) {
+            let (event, at) = match &older {
+                Some((of, list)) if *of == kind => list.clone(),
+                _ => (event, at),
+            };
             self.cursors.insert(kind, at);
             self.begun.insert(kind, at);
             self.feed(event);

@@ -85,6 +85,30 @@ fn what_was_acknowledged_in_a_lost_tenure_does_not_count_in_the_next() {
 }
 
 #[test]
+fn a_term_is_not_reported_before_the_addresses_were_announced_in_it() {
+    let mut sim = Sim::serving();
+    let before = sim.report.active.as_ref().unwrap().term;
+    sim.lease_to("");
+    sim.tell(Event::Lease(sim.lease.clone()));
+    let end = sim.now + 10_000;
+    while sim.now < end {
+        match sim.open.first() {
+            Some(Action::Kernel(KernelOp::Announce(_))) => sim.fail(0, false),
+            Some(_) => sim.answer(0),
+            None => {
+                let due = sim.agent.next_deadline().map_or(end, |due| due.0.min(end));
+                sim.pass(due.saturating_sub(sim.now).max(1));
+            }
+        }
+    }
+    assert_eq!(sim.lease.as_ref().unwrap().holder, me().to_string());
+    assert!(sim.kernel.answering);
+    assert_eq!(sim.report.active, None);
+    sim.settle_for(10_000);
+    assert!(sim.report.active.as_ref().unwrap().term > before);
+}
+
+#[test]
 fn a_withdrawal_that_fails_is_followed_by_a_clear() {
     let mut sim = Sim::serving();
     sim.lease_to("pod/other/boot/2");
