@@ -106,13 +106,13 @@ impl Runner<'_> {
             .find(|w| READS.contains(w) || TRIES.contains(w))
             .copied()
             .unwrap_or_default();
-        let files: Vec<&&str> = words
+        let applied = words
             .iter()
             .zip(words.iter().skip(1))
-            .filter_map(|(flag, file)| (*flag == "-f").then_some(file))
-            .collect();
-        // Files that an earlier command writes are not there.
-        let there = files.iter().all(|file| repo().join(file).exists());
+            .filter_map(|(flag, file)| (*flag == "-f").then_some(*file));
+        let taken = words.iter().filter_map(|w| w.strip_prefix("--from-file="));
+        // Files of the reader's, or that an earlier command writes, are not there.
+        let there = applied.chain(taken).all(|file| repo().join(file).exists());
         if there && !command.has_blanks() {
             if READS.contains(&verb) {
                 let (ok, text) = self.plane.try_kubectl(words);
