@@ -130,6 +130,13 @@ fn damaged(stage: &mut Stage) -> Outcome {
 const WITHOUT_LAN_ROUTES: &str = "ip route flush root 10.244.0.0/16 table main; \
     ip -6 route flush root fd00:10:244::/64 table main";
 
+/// Without its rule an IPv4 gateway answers this segment with an error, by the pod network,
+/// where no host of the checks is. On the kernel there is one.
+const TOLD_ELSEWHERE: (Family, &str) = (
+    Family::V4,
+    "guard: a segment of no connection and with no sense does not leave",
+);
+
 fn each_damage(stage: &Stage) -> Outcome<usize> {
     let families = Family::BOTH;
     let segments = Segments::plug(stage)?;
@@ -141,7 +148,9 @@ fn each_damage(stage: &Stage) -> Outcome<usize> {
     gateway.damage(WITHOUT_LAN_ROUTES)?;
     let (mut wrong, mut count) = (Vec::new(), 0);
     for family in families {
-        for (check, damage) in sample(shown(family, Setup::TwoUplinks), stage.full) {
+        let mut checks = shown(family, Setup::TwoUplinks);
+        checks.retain(|check| (family, check.name) != TOLD_ELSEWHERE);
+        for (check, damage) in sample(checks, stage.full) {
             stage.fault(Harm::Traffic, format!("{damage:?}"));
             gateway.freeze()?;
             // Flows of the check's run on the whole gateway would be translated all the same.
@@ -150,7 +159,10 @@ fn each_damage(stage: &Stage) -> Outcome<usize> {
                 wrong.push(format!("{damage:?} cannot be done: {why}"));
             }
             match run(&mut hosts, &mut gateway, &check, Patience::DAMAGED) {
-                Ok(()) => wrong.push(format!("{damage:?} is not noticed by: {}", check.name)),
+                Ok(()) => wrong.push(format!(
+                    "{family:?}: {damage:?} is not noticed by: {}",
+                    check.name
+                )),
                 Err(_) => count += 1,
             }
             if let Some(undo) = damage.undo(family) {

@@ -2,7 +2,7 @@
 
 use super::objects::*;
 use super::stage::{Fate, Stage};
-use crate::operator::event::Kind;
+use crate::operator::event::{Kind, Object};
 
 #[test]
 fn an_eip_and_its_fip_become_ready_and_then_nothing_is_written() {
@@ -141,6 +141,27 @@ fn report_of_a_replaced_pod_never_makes_an_eip_ready() {
     let after = stage.eip("tenants", "web").holder.unwrap();
     assert_ne!(before, after);
     assert!(after.term > before.term);
+}
+
+#[test]
+fn a_report_of_a_former_term_proves_nothing_of_the_next() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    // The Lease was emptied and taken again; of the new term nothing was reported yet.
+    let Some(Object::Lease(lease)) = stage.server.get(Kind::Lease, &key("net", "sluice-egress"))
+    else {
+        panic!("no Lease");
+    };
+    let mut lease = lease.clone();
+    lease.transitions += 1;
+    stage.server.set_lease(lease.clone());
+    without_agents(&mut stage);
+    assert_eq!(ready(&stage, Kind::EIP, "web").0, "False");
+    stage.settle();
+    let holder = stage.eip("tenants", "web").holder.unwrap();
+    assert_eq!(holder.term, lease.transitions);
+    assert_eq!(ready(&stage, Kind::EIP, "web"), is("True", "Ready"));
 }
 
 #[test]
