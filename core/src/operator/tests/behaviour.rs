@@ -165,6 +165,37 @@ fn a_report_of_a_former_term_proves_nothing_of_the_next() {
 }
 
 #[test]
+fn a_report_of_another_proves_nothing_although_it_names_the_term() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    // The holder says nothing of what comes now; beside its report is one that has all of it.
+    stage.agents[0].running = false;
+    stage.apply(eip("tenants", "two", "egress"));
+    without_agents(&mut stage);
+    let report = stage.server.all(Kind::GatewayInstance).next().cloned();
+    let header = stage.server.all(Kind::GatewayConfig).next().cloned();
+    let (Some(Object::GatewayInstance(mut report)), Some(Object::GatewayConfig(header))) =
+        (report, header)
+    else {
+        panic!("no report, or no header");
+    };
+    // The last that is looked at.
+    report.metadata.name = Some("sluice-egress-zz".to_owned());
+    report.spec.pod_uid = "other".to_owned();
+    let status = report.status.as_mut().unwrap();
+    status.instance = "pod/other/boot-n1-1/1".to_owned();
+    let applied = status.applied.as_mut().unwrap();
+    applied.generation = header.metadata.generation.unwrap();
+    applied.digest.clone_from(&header.spec.digest);
+    assert!(status.active.is_some());
+    assert!(stage.server.create(Object::GatewayInstance(report)));
+    without_agents(&mut stage);
+    assert_eq!(ready(&stage, Kind::EIP, "two").0, "False");
+    assert_eq!(ready(&stage, Kind::EIP, "web").0, "True");
+}
+
+#[test]
 fn a_silent_holder_makes_everything_unknown_once_its_lease_expires() {
     let mut stage = Stage::new();
     stage.apply(eip("tenants", "web", "egress"));

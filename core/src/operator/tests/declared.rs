@@ -66,6 +66,28 @@ fn an_instance_without_a_name_is_declared_dead_by_its_pod() {
 }
 
 #[test]
+fn the_end_of_a_pod_is_not_the_end_of_one_before_it_of_the_same_name() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.settle();
+    nameless(&mut stage);
+    stage.delete(Kind::FIP, "tenants", "web");
+    stage.settle();
+    let Some(Object::Pod(pod)) = stage.server.all(Kind::Pod).next() else {
+        panic!("no Pod");
+    };
+    let mut next = pod.clone();
+    next.key = key("net", "sluice-egress-gone");
+    (next.phase, next.containers_terminated) = ("Failed".to_owned(), true);
+    let slot = (Kind::Pod, None, next.key.clone());
+    assert!(stage.server.create(Object::Pod(next)));
+    stage.server.delete(&slot);
+    stage.settle();
+    assert_eq!(stands(&stage), (true, true));
+}
+
+#[test]
 fn a_holder_is_declared_dead_by_its_pod() {
     let mut stage = Stage::new();
     stage.apply(eip("tenants", "web", "egress"));
