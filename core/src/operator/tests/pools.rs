@@ -252,3 +252,34 @@ fn gateway_and_pool_name_those_that_use_them() {
     // A claim that cools down is no user.
     assert_eq!(used_by(&stage), (Vec::new(), Vec::new()));
 }
+
+#[test]
+fn an_address_is_not_freed_before_kernels_have_let_it_go_although_its_eip_is_gone() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let bound: Vec<AddressClaim> = claims(&stage).into_iter().cloned().collect();
+    assert_eq!(bound.len(), 2);
+    // A person has taken the finalizer off; the gateway's pod says nothing.
+    stage.agents[0].running = false;
+    let slot = (Kind::EIP, None, key("tenants", "web"));
+    stage.server.change(&slot, false, |o| {
+        if let Object::EIP(eip) = o {
+            eip.metadata.finalizers = None;
+        }
+    });
+    stage.server.delete(&slot);
+    assert!(!stage.exists(Kind::EIP, "tenants", "web"));
+    for _ in 0..50 {
+        stage.deliver_all();
+        stage.poll();
+        while stage.execute(0, Fate::Done) {}
+        stage.cluster();
+        stage.now.0 += 100;
+    }
+    let now: Vec<AddressClaim> = claims(&stage).into_iter().cloned().collect();
+    assert_eq!(now, bound);
+    stage.agents[0].running = true;
+    stage.settle();
+    assert_ne!(claims(&stage), bound.iter().collect::<Vec<_>>());
+}

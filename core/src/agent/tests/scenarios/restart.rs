@@ -1,6 +1,7 @@
 //! A process that takes over from another.
 
-use crate::agent::tests::sim::{Kernel, Sim, me};
+use super::generation;
+use crate::agent::tests::sim::{Kernel, Sim, config, me};
 use crate::agent::*;
 
 #[test]
@@ -64,4 +65,21 @@ fn a_report_that_is_read_late_is_not_taken_back() {
         let after = &sim.reports[reports..];
         assert!(after.is_empty(), "after {steps} steps: {after:#?}");
     }
+}
+
+#[test]
+fn what_a_report_says_does_not_count_where_the_kernel_holds_something_else() {
+    let mut sim = Sim::serving();
+    let before = sim.kernel.stamp.clone();
+    sim.publish(&config(1..5));
+    sim.tell(Event::Header(sim.header.clone()));
+    sim.settle();
+    assert_eq!(generation(&sim), Some(2));
+    // The kernel is as it was one revision ago.
+    sim.kernel.stamp = before;
+    sim.restart();
+    assert_eq!(sim.agent.desired().applied, None);
+    sim.settle();
+    assert_eq!(generation(&sim), Some(2));
+    assert_eq!(sim.kernel.stamp.as_ref().unwrap().0.generation, 2);
 }
