@@ -169,3 +169,23 @@ fn a_holder_is_said_to_hold_since_a_whole_second_as_a_status_can_say_it() {
     let since = &holder.since.as_ref().unwrap().0;
     assert_eq!(since.to_string(), "2026-01-02T03:04:05Z");
 }
+
+#[test]
+fn a_rule_is_not_ready_by_an_eip_that_the_kernel_refuses() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let lines: Vec<Entry> = stage.agents[0]
+        .kernel
+        .iter()
+        .map(|line| line.parse().unwrap())
+        .collect();
+    let address = stage.eip("tenants", "web").ipv4.unwrap();
+    let of_the_eip = lines.iter().find(|e| e.to_string().contains(&address));
+    stage.agents[0].refuses.insert(of_the_eip.unwrap().key());
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.settle();
+    let said = |which: &str| stage.condition(Kind::FIP, "tenants", "web", which);
+    assert_eq!(said("Programmed").0, "True");
+    assert_eq!(said("Ready"), ("False".into(), "AddressNotUsable".into()));
+}
