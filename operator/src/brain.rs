@@ -21,7 +21,7 @@ use crate::queue::Queue;
 /// What decides: [`sluice_core`]'s operator, or a script in tests.
 pub trait Decide: Send + 'static {
     /// Takes what the world shows.
-    fn apply(&mut self, event: Event, now: Millis);
+    fn apply(&mut self, event: Event);
     /// What is to be done now.
     fn poll(&mut self, now: Millis) -> Vec<Action>;
     /// How an action ended.
@@ -84,7 +84,7 @@ impl<D: Decide> Brain<D> {
         let mut decide = self.lock();
         let now = clock::now();
         for event in events {
-            decide.apply(event, now);
+            decide.apply(event);
         }
         if let Some((target, outcome)) = done {
             decide.done(&target, &outcome, now);

@@ -8,8 +8,8 @@ use sluice_core::operator::{Gauges, Operator};
 use crate::brain::Decide;
 
 impl Decide for Operator {
-    fn apply(&mut self, event: Event, now: Millis) {
-        Operator::apply(self, event, now);
+    fn apply(&mut self, event: Event) {
+        Operator::apply(self, event);
     }
 
     fn poll(&mut self, now: Millis) -> Vec<Action> {

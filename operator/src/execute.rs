@@ -132,7 +132,7 @@ impl<D: Decide> Executor<D> {
                     return nothing();
                 };
                 let answer = self.rest.merge(&resource.object(&key), &patch).await;
-                self.written(&resource, &key, answer).await
+                self.written(&resource, &key, Some(&uid), answer).await
             }
             Action::WriteStatus { kind, key, .. } => self.write_status(kind, &key).await,
             Action::DeleteClaim {
@@ -167,7 +167,7 @@ impl<D: Decide> Executor<D> {
                     .await
             }
             Action::DeleteChild { child, key, uid } => self.delete_child(child, &key, &uid).await,
-            Action::Read { kind, key } => self.read_all(kind, &key).await,
+            Action::Read { kind, key, known } => self.read_all(kind, &key, known.as_ref()).await,
             Action::Emit(_) => nothing(),
         }
     }
@@ -186,7 +186,7 @@ impl<D: Decide> Executor<D> {
         });
         let path = format!("{}/status", resource.object(key));
         let answer = self.rest.merge(&path, &patch).await;
-        self.written(&resource, key, answer).await
+        self.written(&resource, key, Some(&write.uid), answer).await
     }
 
     /// Creates; an object of that name that `same` finds equal is as good.
@@ -218,10 +218,10 @@ impl<D: Decide> Executor<D> {
                     };
                     (self.fed(&resource, found), outcome)
                 }
-                Err(Failure::NotFound) => (vec![absent(&resource, &key)], Outcome::Conflict),
+                Err(Failure::NotFound) => (Vec::new(), Outcome::Conflict),
                 Err(failure) => (Vec::new(), outcome_of(&failure)),
             },
-            answer => self.written(&resource, &key, answer).await,
+            answer => self.written(&resource, &key, None, answer).await,
         }
     }
 
@@ -231,12 +231,12 @@ impl<D: Decide> Executor<D> {
         };
         match object {
             Ok(object) => {
-                let key = body::key(&object);
+                let (key, uid) = (body::key(&object), body::uid(&object));
                 let answer = self
                     .rest
                     .replace(&body::strict(&resource.object(&key)), &object)
                     .await;
-                self.written(&resource, &key, answer).await
+                self.written(&resource, &key, uid.as_ref(), answer).await
             }
             Err(failure) => (Vec::new(), outcome_of(&failure)),
         }
@@ -279,23 +279,25 @@ impl<D: Decide> Executor<D> {
                 Some(_) if body::is_held(&answer) => (self.fed(resource, answer), Outcome::Done),
                 _ => (vec![gone(resource, key, uid)], Outcome::Done),
             },
-            Err(Failure::NotFound) => (vec![absent(resource, key)], Outcome::Done),
-            answer => self.written(resource, key, answer).await,
+            Err(Failure::NotFound) => (vec![gone(resource, key, uid)], Outcome::Done),
+            answer => self.written(resource, key, Some(uid), answer).await,
         }
     }
 
-    /// What the answer to a write means, after a live read where it failed.
+    /// What the answer to a write means, after a live read where it failed; `known` as in
+    /// [`Action::Read`].
     async fn written(
         &self,
         resource: &Resource,
         key: &Key,
+        known: Option<&Uid>,
         answer: Result<Value, Failure>,
     ) -> Ended {
         match answer {
             Ok(object) => (self.fed(resource, object), Outcome::Done),
-            Err(Failure::NotFound) => (vec![absent(resource, key)], Outcome::Conflict),
+            Err(Failure::NotFound) => (absent(resource, key, known), Outcome::Conflict),
             Err(Failure::Conflict(_) | Failure::AlreadyExists) => {
-                let (events, outcome) = self.read(resource, key).await;
+                let (events, outcome) = self.read(resource, key, known).await;
                 let outcome = if outcome == Outcome::Done {
                     Outcome::Conflict
                 } else {
@@ -308,7 +310,7 @@ impl<D: Decide> Executor<D> {
     }
 
     /// Reads live.
-    async fn read(&self, resource: &Resource, key: &Key) -> Ended {
+    async fn read(&self, resource: &Resource, key: &Key, known: Option<&Uid>) -> Ended {
         match self.rest.get(&resource.object(key)).await {
             Ok(object) => match self.fed(resource, object) {
                 events if events.is_empty() => (
@@ -317,16 +319,16 @@ impl<D: Decide> Executor<D> {
                 ),
                 events => (events, Outcome::Done),
             },
-            Err(Failure::NotFound) => (vec![absent(resource, key)], Outcome::Done),
+            Err(Failure::NotFound) => (absent(resource, key, known), Outcome::Done),
             Err(failure) => (Vec::new(), outcome_of(&failure)),
         }
     }
 
     /// Reads every resource that a kind is made of.
-    async fn read_all(&self, kind: Kind, key: &Key) -> Ended {
+    async fn read_all(&self, kind: Kind, key: &Key, known: Option<&Uid>) -> Ended {
         let mut all = Vec::new();
         for resource in Resource::of(kind) {
-            let (events, outcome) = self.read(&resource, key).await;
+            let (events, outcome) = self.read(&resource, key, known).await;
             all.extend(events);
             if outcome != Outcome::Done {
                 return (all, outcome);
@@ -384,17 +386,13 @@ fn gone(resource: &Resource, key: &Key, uid: &Uid) -> Event {
         kind: resource.kind,
         child: resource.child,
         key: key.clone(),
-        uid: Some(uid.clone()),
+        uid: uid.clone(),
     }
 }
 
-fn absent(resource: &Resource, key: &Key) -> Event {
-    Event::Delete {
-        kind: resource.kind,
-        child: resource.child,
-        key: key.clone(),
-        uid: None,
-    }
+/// What an answer that found nothing tells: what was known before is gone.
+fn absent(resource: &Resource, key: &Key, known: Option<&Uid>) -> Vec<Event> {
+    Vec::from_iter(known.map(|uid| gone(resource, key, uid)))
 }
 
 fn nothing() -> Ended {

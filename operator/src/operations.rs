@@ -39,8 +39,7 @@ impl Operations {
                 uid,
                 ..
             } => {
-                let life = self.lives.get(key);
-                let same = uid.is_none() || life == uid.as_ref();
+                let same = self.lives.get(key) == Some(uid);
                 if same { self.gone(key) } else { Vec::new() }
             }
             Event::Reset {

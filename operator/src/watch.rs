@@ -266,7 +266,7 @@ impl Watcher {
                             kind: self.kind,
                             child: resource.child,
                             key,
-                            uid: Some(uid),
+                            uid,
                         };
                         (self.sink)(vec![gone]);
                     }

@@ -42,7 +42,7 @@ struct Seen {
 struct Script(Arc<Mutex<Seen>>);
 
 impl Decide for Script {
-    fn apply(&mut self, event: Event, _: Millis) {
+    fn apply(&mut self, event: Event) {
         self.0.lock().unwrap().events.push(event);
     }
     fn poll(&mut self, _: Millis) -> Vec<Action> {
@@ -261,26 +261,17 @@ async fn every_action_does_what_it_says() {
         resource_version: version.into(),
     };
     assert_eq!(edge.act(&plane, delete("1")).await.0, Outcome::Conflict);
+    let claim = uid(&stored);
+    let gone = |fed: &[Event]| {
+        let is_claim = |e: &Event| matches!(e, Event::Delete { kind: Kind::AddressClaim, uid, .. } if *uid == claim);
+        fed.iter().any(is_claim)
+    };
     let (outcome, fed) = edge.act(&plane, delete(&version(&stored))).await;
     assert_eq!(outcome, Outcome::Done);
-    assert!(fed.iter().any(|e| matches!(
-        e,
-        Event::Delete {
-            kind: Kind::AddressClaim,
-            uid: Some(_),
-            ..
-        }
-    )));
+    assert!(gone(&fed));
     let (outcome, fed) = edge.act(&plane, delete(&version(&stored))).await;
     assert_eq!(outcome, Outcome::Done);
-    assert!(fed.iter().any(|e| matches!(
-        e,
-        Event::Delete {
-            kind: Kind::AddressClaim,
-            uid: None,
-            ..
-        }
-    )));
+    assert!(gone(&fed));
 
     // Finalizers and status: only on the version that was judged.
     let eip = plane.get("eips.sluice.dev", "net", "web").unwrap();
@@ -466,19 +457,23 @@ spec:
         Outcome::Conflict
     );
 
-    // A live read of what is not there frees the name.
-    let read = Action::Read {
-        kind: Kind::EIP,
-        key: key("net", "none"),
-    };
-    let (outcome, fed) = edge.act(&plane, read).await;
-    assert_eq!(outcome, Outcome::Done);
-    assert!(fed.contains(&Event::Delete {
-        kind: Kind::EIP,
-        child: None,
-        key: key("net", "none"),
-        uid: None
-    }));
+    // What was known and is not there is gone; where nothing was known, nothing is.
+    for known in [None, Some(Uid::new("u9"))] {
+        let read = Action::Read {
+            kind: Kind::EIP,
+            key: key("net", "none"),
+            known: known.clone(),
+        };
+        let (outcome, fed) = edge.act(&plane, read).await;
+        assert_eq!(outcome, Outcome::Done);
+        let gone = known.map(|uid| Event::Delete {
+            kind: Kind::EIP,
+            child: None,
+            key: key("net", "none"),
+            uid,
+        });
+        assert_eq!(fed, Vec::from_iter(gone));
+    }
 
     edge.want([Action::Emit(Announcement {
         kind: Kind::EIP,

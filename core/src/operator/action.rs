@@ -124,12 +124,15 @@ pub enum Action {
         /// Precondition.
         uid: Uid,
     },
-    /// Read an object live (most recent), feed back `Apply` or `Delete` with `uid: None`.
+    /// Read an object live (most recent), feed back `Apply`, or `Delete` with `known`.
     Read {
         /// Kind.
         kind: Kind,
         /// Name.
         key: Key,
+        /// UID that was known under that name when the action was taken from the queue,
+        /// which fills it in: where nothing is found, that one is gone for good.
+        known: Option<Uid>,
     },
     /// Publish a Kubernetes Event; no outcome is awaited.
     Emit(Announcement),
@@ -167,7 +170,7 @@ impl Action {
             ),
             Self::DeleteChild { child, key, .. } => Target::Child(*child, key.clone()),
             Self::DeleteInstance { key, .. } => Target::Object(Kind::GatewayInstance, key.clone()),
-            Self::Read { kind, key } => Target::Read(*kind, key.clone()),
+            Self::Read { kind, key, .. } => Target::Read(*kind, key.clone()),
             Self::Emit(_) => return None,
         })
     }

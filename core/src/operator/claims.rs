@@ -50,6 +50,7 @@ impl Operator {
             let read = Action::Read {
                 kind: *kind,
                 key: owner.clone(),
+                known: None,
             };
             self.queue
                 .set(&subject, Target::Read(*kind, owner.clone()), Some(read));

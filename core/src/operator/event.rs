@@ -281,7 +281,9 @@ pub enum Event {
     /// or the answer to a write. Of two with one UID the higher
     /// resourceVersion counts, whatever the order of arrival.
     Apply(Box<Object>),
-    /// An object is gone: from a watch, or a live read that found nothing.
+    /// An object is gone: from a watch, or it was known before a request was sent that
+    /// found nothing of that name. (Where nothing was known, an answer that found nothing
+    /// tells nothing of what has come since.)
     Delete {
         /// Its kind.
         kind: Kind,
@@ -289,8 +291,8 @@ pub enum Event {
         child: Option<ChildKind>,
         /// Its namespace and name.
         key: Key,
-        /// The UID that is gone; `None`: the name is free (live read).
-        uid: Option<Uid>,
+        /// The UID that is gone, for good.
+        uid: Uid,
     },
     /// A fresh, most-recent list of a kind: what is not in it, and not newer, is gone.
     Reset {

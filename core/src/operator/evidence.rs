@@ -187,6 +187,7 @@ impl Operator {
                 Some(Action::Read {
                     kind: Kind::Lease,
                     key: lease,
+                    known: None,
                 }),
             );
         }

@@ -87,7 +87,6 @@ impl Operator {
                 world.configs_by_gateway.keys().count(),
             ),
             ("leases_by_gateway", world.leases_by_gateway.keys().count()),
-            ("doubted", world.doubts()),
             ("pods whose instances are known", world.succession.pods()),
         ]
         .into_iter()

@@ -146,7 +146,7 @@ impl Operator {
 
     /// Takes in what the edge learned. Decides nothing: that is `poll`'s.
     /// Idempotent; late and doubled events do no harm.
-    pub fn apply(&mut self, event: Event, now: Millis) {
+    pub fn apply(&mut self, event: Event) {
         if let Event::Apply(object) = &event {
             // What has changed is tried again at once.
             let (kind, key, _) = object.identity();
@@ -166,7 +166,7 @@ impl Operator {
                 self.world.mark(Subject::Site(site));
             }
         }
-        self.world.take(event, now);
+        self.world.take(event);
     }
 
     /// Everything that is wanted now and not under way. Nothing before every
@@ -186,6 +186,11 @@ impl Operator {
         self.decide(now);
         let mut actions = self.queue.take(now);
         let world = &self.world;
+        for action in &mut actions {
+            if let Action::Read { kind, key, known } = action {
+                *known = world.uid_of(*kind, None, key);
+            }
+        }
         let gateway = |key: &Key| world.uid_of(Kind::NATGateway, None, key);
         let events = self
             .announcer
@@ -227,11 +232,6 @@ impl Operator {
         };
         if *outcome == Outcome::Done {
             self.succeeded(target);
-            // What is not there any more is not asked for again and again until the
-            // watch shows that.
-            if let Some(until) = self.world.doubt_ends_of(target) {
-                self.queue.rest(target, until);
-            }
         }
         self.site_done(&subject, &action, outcome, now);
         self.world.mark(subject);

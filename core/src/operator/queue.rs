@@ -223,18 +223,6 @@ impl Queue {
         self.ended(target)
     }
 
-    /// Nothing goes to the target before `until`: what it is about was not found, and
-    /// nothing that was seen says so yet.
-    pub(crate) fn rest(&mut self, target: &Target, until: Millis) {
-        self.forgive(target);
-        let backoff = Backoff {
-            failures: 0,
-            until,
-            conflict: true,
-        };
-        self.backoff.insert(target.clone(), backoff);
-    }
-
     fn ended(&mut self, target: &Target) -> Option<(Subject, Action)> {
         let ended = self.under_way.remove(target)?;
         match self.wanted.get(target) {

@@ -297,13 +297,13 @@ impl Operator {
                 Action::Read {
                     kind: Kind::Lease,
                     key,
+                    ..
                 },
                 outcome,
             ) => {
                 let lease = self.world.leases.get(key);
-                let shown = *outcome == Outcome::Done
-                    && lease.is_some_and(|l| l.gateway_uid == *uid)
-                    && !self.world.is_doubted(Kind::Lease, None, key);
+                let shown =
+                    *outcome == Outcome::Done && lease.is_some_and(|l| l.gateway_uid == *uid);
                 let confirming = site.confirming.take();
                 if let Some(confirming) = confirming.filter(|_| shown) {
                     site.confirmed = Some((confirming, now));

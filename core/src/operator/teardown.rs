@@ -78,6 +78,7 @@ impl Operator {
                 let read = Action::Read {
                     kind: Kind::GatewayInstance,
                     key: key.clone(),
+                    known: None,
                 };
                 self.queue.set(&subject, target, Some(read));
                 continue;
@@ -147,6 +148,7 @@ impl Operator {
                 let read = Action::Read {
                     kind: Kind::NATGateway,
                     key: key.clone(),
+                    known: None,
                 };
                 self.queue.set(&subject, target, Some(read));
                 return;

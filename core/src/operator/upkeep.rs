@@ -72,11 +72,6 @@ impl Operator {
     fn look_at_taken_lease(&mut self, uid: &Uid, lease: &Key, now: Millis) {
         let stands = self.world.leases.get(lease);
         let taken = stands.is_some_and(|l| l.gateway_uid.as_str().is_empty());
-        let pause = if self.world.is_doubted(Kind::Lease, None, lease) {
-            1_100
-        } else {
-            TAKEN_LEASE_MS
-        };
         let subject = Subject::Site(uid.clone());
         let Some(site) = self.sites.get_mut(uid) else {
             return;
@@ -85,18 +80,20 @@ impl Operator {
             site.lease_taken = None;
             return;
         }
-        let read_at = *site.lease_taken.get_or_insert(now);
-        let again = Millis(read_at.0.saturating_add(pause));
+        let later = |at: Millis| Millis(at.0.saturating_add(TAKEN_LEASE_MS));
+        let mut again = later(*site.lease_taken.get_or_insert(now));
         if now >= again {
             site.lease_taken = Some(now);
+            again = later(now);
             let read = Action::Read {
                 kind: Kind::Lease,
                 key: lease.clone(),
+                known: None,
             };
             let target = Target::Read(Kind::Lease, lease.clone());
             self.queue.set(&subject, target, Some(read));
         }
-        self.wake(subject, again.max(Millis(now.0.saturating_add(1_100))));
+        self.wake(subject, again);
     }
 
     /// The highest term that any report or the last Lease names.

@@ -19,20 +19,16 @@ pub(crate) use references::{OwnerName, attachment_key, cluster_key, eips_of, gat
 pub(crate) use store::{Index, Meta, Record, Store};
 use succession::Succession;
 
-use super::action::Target;
 use super::event::{
-    AttachmentFacts, ChildFacts, ChildKind, Event, InsidePodFacts, Key, Kind, LeaseFacts, Millis,
+    AttachmentFacts, ChildFacts, ChildKind, Event, InsidePodFacts, Key, Kind, LeaseFacts,
     NamespaceFacts, NodeFacts, Object, PodFacts,
 };
 use super::subject::Subject;
 use crate::identity::Uid;
 
-/// Deleted UIDs that are remembered, so that a late answer to a write does not
-/// bring a ghost back.
+/// Deleted UIDs that are remembered, so that neither a late answer nor a late watch
+/// brings a ghost back.
 const GONE_MAX: usize = 65_536;
-/// A live read that finds nothing, against a watch that shows an object, is
-/// believed when a second one says the same this much later.
-const DOUBT: Millis = Millis(1_000);
 
 /// An object that went.
 #[derive(Clone, Debug)]
@@ -104,7 +100,6 @@ pub struct World {
     seen: BTreeSet<Kind>,
     gone: BTreeSet<Uid>,
     gone_order: VecDeque<Uid>,
-    doubted: BTreeMap<(Kind, Option<ChildKind>, Key), (Uid, Millis)>,
 }
 
 impl World {
@@ -138,39 +133,13 @@ impl World {
         self.in_sync.contains(&kind)
     }
 
-    /// Whether the last live read found nothing where the watch shows an object.
-    pub(crate) fn is_doubted(&self, kind: Kind, child: Option<ChildKind>, key: &Key) -> bool {
-        self.doubt_ends(kind, child, key).is_some()
-    }
-
-    /// From when on a read that finds nothing again is believed, if one found nothing.
-    pub(crate) fn doubt_ends(
-        &self,
-        kind: Kind,
-        child: Option<ChildKind>,
-        key: &Key,
-    ) -> Option<Millis> {
-        let (_, since) = self.doubted.get(&(kind, child, key.clone()))?;
-        Some(Millis(since.0.saturating_add(DOUBT.0)))
-    }
-
-    /// The same of what an action is about.
-    pub(crate) fn doubt_ends_of(&self, target: &Target) -> Option<Millis> {
-        match target {
-            Target::Object(kind, key) | Target::Status(kind, key) | Target::Read(kind, key) => {
-                self.doubt_ends(*kind, None, key)
-            }
-            Target::Child(child, key) => self.doubt_ends(Kind::Child, Some(*child), key),
-        }
-    }
-
     /// Marks a subject to be decided anew.
     pub(crate) fn mark(&mut self, subject: Subject) {
         self.dirty.insert(subject);
     }
 
     /// Takes in what the edge learned.
-    pub(crate) fn take(&mut self, event: Event, now: Millis) {
+    pub(crate) fn take(&mut self, event: Event) {
         match event {
             Event::Apply(object) => self.apply(*object),
             Event::Delete {
@@ -178,7 +147,7 @@ impl World {
                 child,
                 key,
                 uid,
-            } => self.delete(kind, child, &key, uid, now),
+            } => self.delete(kind, child, &key, &uid),
             Event::Reset {
                 kind,
                 objects,
@@ -207,46 +176,17 @@ impl World {
     }
 
     fn apply(&mut self, object: Object) {
-        let (kind, key, uid) = object.identity();
+        let (_, _, uid) = object.identity();
         if self.gone.contains(&uid) {
             return;
         }
-        self.doubted.remove(&(kind, object.child_kind(), key));
         self.put(object);
     }
 
-    fn delete(
-        &mut self,
-        kind: Kind,
-        child: Option<ChildKind>,
-        key: &Key,
-        uid: Option<Uid>,
-        now: Millis,
-    ) {
-        let stored = self.uid_of(kind, child, key);
-        match (uid, stored) {
-            (Some(gone), stored) => {
-                self.bury(&gone);
-                if stored.as_ref() == Some(&gone) {
-                    self.doubted.remove(&(kind, child, key.clone()));
-                    self.remove(kind, child, key);
-                }
-            }
-            (None, Some(stored)) => {
-                let slot = (kind, child, key.clone());
-                match self.doubted.get(&slot) {
-                    Some((uid, at)) if *uid == stored => {
-                        if now.0 >= at.0.saturating_add(DOUBT.0) {
-                            self.doubted.remove(&slot);
-                            self.remove(kind, child, key);
-                        }
-                    }
-                    _ => {
-                        self.doubted.insert(slot, (stored, now));
-                    }
-                }
-            }
-            (None, None) => {}
+    fn delete(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key, uid: &Uid) {
+        self.bury(uid);
+        if self.uid_of(kind, child, key).as_ref() == Some(uid) {
+            self.remove(kind, child, key);
         }
     }
 
@@ -284,16 +224,6 @@ impl World {
         if whole {
             self.mark_everything();
         }
-    }
-
-    /// Objects that the last live read did not find.
-    #[cfg(test)]
-    pub(crate) fn doubts(&self) -> usize {
-        self.doubted.len()
-    }
-
-    fn forget_doubt(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key) {
-        self.doubted.remove(&(kind, child, key.clone()));
     }
 
     fn bury(&mut self, uid: &Uid) {

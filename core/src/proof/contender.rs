@@ -115,7 +115,6 @@ impl World {
 
     /// An event reaches a process.
     pub fn feed(&mut self, who: usize, event: Event) {
-        let now = self.millis();
         let objects: Vec<&Object> = match &event {
             Event::Apply(object) => vec![object.as_ref()],
             Event::Reset { objects, .. } => objects.iter().collect(),
@@ -140,7 +139,7 @@ impl World {
                 _ => {}
             }
         }
-        contender.operator.apply(event, now);
+        contender.operator.apply(event);
         for (gateway, gateway_uid) in gateways {
             let digests = ChildKind::ALL.map(|kind| (kind, self.rendered.clone()));
             let rendered = Event::Rendered {
@@ -148,17 +147,16 @@ impl World {
                 gateway_uid,
                 digests: digests.into(),
             };
-            contender.operator.apply(rendered, now);
+            contender.operator.apply(rendered);
         }
         contender.stirred = true;
     }
 
     /// A watch breaks.
     pub fn break_watch(&mut self, who: usize, kind: Kind) {
-        let now = self.millis();
         let contender = &mut self.contenders[who];
         contender.watches.insert(kind, Watch::Broken);
-        contender.operator.apply(Event::OutOfSync(kind), now);
+        contender.operator.apply(Event::OutOfSync(kind));
         contender.stirred = true;
     }
 
@@ -280,8 +278,10 @@ impl World {
                     _ => false,
                 };
                 if !stands {
-                    let event = self.server.live(Kind::NATGateway, gateway);
-                    self.feed(who, event);
+                    let slot = (Kind::NATGateway, None, gateway.clone());
+                    if let Some(event) = self.server.live(&slot, Some(gateway_uid)) {
+                        self.feed(who, event);
+                    }
                     let contender = &mut self.contenders[who];
                     contender.operator.done(&target, &Outcome::Conflict, now);
                     return;

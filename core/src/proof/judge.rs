@@ -27,7 +27,7 @@ impl World {
             Event::Apply(object) => self.judge_object(*object),
             Event::Delete {
                 kind: Kind::EIP | Kind::FIP | Kind::DNAT,
-                uid: Some(uid),
+                uid,
                 key,
                 ..
             } => {

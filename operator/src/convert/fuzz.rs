@@ -52,7 +52,7 @@ fn fuzz_reports() -> Result<(), String> {
             Ok(report) => {
                 // Taken in, and thought about.
                 let mut operator = Operator::new(OperatorSettings::default());
-                operator.apply(Event::Apply(Box::new(report)), Millis(1));
+                operator.apply(Event::Apply(Box::new(report)));
                 let actions = operator.poll(Millis(2));
                 trait_of((1, actions.len()))
             }
@@ -180,14 +180,11 @@ fn fuzz_objects() -> Result<(), String> {
             .filter(|(resource, _)| resource.kind == kind)
             .filter_map(|(resource, value)| object(&resource, value.clone()).ok())
             .collect();
-        world.apply(
-            Event::Reset {
-                kind,
-                objects,
-                versions: Default::default(),
-            },
-            Millis(1),
-        );
+        world.apply(Event::Reset {
+            kind,
+            objects,
+            versions: Default::default(),
+        });
     }
     let decided = world.poll(Millis(2));
     assert!(
@@ -205,7 +202,7 @@ fn fuzz_objects() -> Result<(), String> {
         match object(&resource, value) {
             Ok(read) => {
                 let mut operator = world.clone();
-                operator.apply(Event::Apply(Box::new(read)), Millis(3));
+                operator.apply(Event::Apply(Box::new(read)));
                 let actions = operator.poll(Millis(4));
                 trait_of((2, resource.plural, actions.len()))
             }

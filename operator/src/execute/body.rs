@@ -72,6 +72,12 @@ pub fn delete_options(uid: &Uid, version: Option<&str>, propagation: Option<&str
     options
 }
 
+/// UID of an object that is to be sent, where it names one.
+pub fn uid(object: &Value) -> Option<Uid> {
+    let uid = object.pointer("/metadata/uid")?.as_str()?;
+    Some(Uid::new(uid))
+}
+
 /// Namespace and name of an object that is to be sent.
 pub fn key(object: &Value) -> Key {
     let text = |path: &str| {

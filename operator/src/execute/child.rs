@@ -25,7 +25,10 @@ impl<D: Decide> Executor<D> {
         let found = match self.rest.get(&parent.object(gateway)).await {
             Ok(found) => found,
             Err(Failure::NotFound) => {
-                return (vec![super::absent(&parent, gateway)], Outcome::Conflict);
+                return (
+                    vec![super::gone(&parent, gateway, gateway_uid)],
+                    Outcome::Conflict,
+                );
             }
             Err(failure) => return (Vec::new(), outcome_of(&failure)),
         };
@@ -65,7 +68,7 @@ impl<D: Decide> Executor<D> {
                     .rest
                     .create(&body::strict(&resource.collection(&key.namespace)), &wanted)
                     .await;
-                return self.written(&resource, &key, answer).await;
+                return self.written(&resource, &key, None, answer).await;
             }
             Err(failure) => return (Vec::new(), outcome_of(&failure)),
         };
@@ -98,7 +101,8 @@ impl<D: Decide> Executor<D> {
             .rest
             .replace(&body::strict(&resource.object(&key)), &wanted)
             .await;
-        self.written(&resource, &key, answer).await
+        let known = body::uid(&found);
+        self.written(&resource, &key, known.as_ref(), answer).await
     }
 
     /// Deletes a child. A Deployment's ReplicaSets and Pods go in the background.

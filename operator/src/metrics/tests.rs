@@ -34,7 +34,7 @@ fn adds_less_deletes_is_the_gauge_whatever_comes_twice() {
                 namespace: String::new(),
                 name: name.into(),
             },
-            uid: Some(Uid::new("u")),
+            uid: Uid::new("u"),
         });
     };
     apply(claim("a", "10.0.0.1"));

@@ -34,7 +34,7 @@ fn apply(object: Object) -> Event {
     Event::Apply(Box::new(object))
 }
 
-fn gone(uid: Option<&str>) -> Event {
+fn gone(uid: &str) -> Event {
     Event::Delete {
         kind: Kind::EIP,
         child: None,
@@ -42,7 +42,7 @@ fn gone(uid: Option<&str>) -> Event {
             namespace: "net".into(),
             name: "web".into(),
         },
-        uid: uid.map(Uid::new),
+        uid: Uid::new(uid),
     }
 }
 
@@ -73,8 +73,8 @@ fn r_log_add_update_and_delete_end_in_one_line_each() {
         apply(eip("u", None, V6)),
         apply(eip("u", None, V6)),
         apply(eip("u", V4, V6)),
-        gone(Some("u")),
-        gone(None),
+        gone("u"),
+        gone("u"),
     ]);
     assert_eq!(
         lines,
@@ -107,18 +107,14 @@ fn r_log_an_eip_that_goes_unseen_or_without_an_address_ends_in_one_line() {
 
 #[test]
 fn what_was_there_before_the_process_is_not_told_as_new() {
-    let lines = ended(vec![reset(vec![eip("u", V4, V6)]), gone(Some("u"))]);
+    let lines = ended(vec![reset(vec![eip("u", V4, V6)]), gone("u")]);
     assert!(lines[0].is_empty());
     assert_eq!(lines[1], ["delete u ipv4=192.0.2.7 ipv6=2001:db8::7 done"]);
 }
 
 #[test]
 fn a_late_deletion_of_an_earlier_life_ends_nothing() {
-    let lines = ended(vec![
-        reset(vec![]),
-        apply(eip("v", V4, None)),
-        gone(Some("u")),
-    ]);
+    let lines = ended(vec![reset(vec![]), apply(eip("v", V4, None)), gone("u")]);
     assert!(lines[2].is_empty(), "{lines:?}");
 }
 
@@ -129,7 +125,7 @@ fn r_log_the_line_itself_has_each_family_under_its_own_key() {
     for event in [
         apply(eip("u", None, V6)),
         apply(eip("u", V4, V6)),
-        gone(Some("u")),
+        gone("u"),
     ] {
         ended.extend(operations.take(&event));
     }

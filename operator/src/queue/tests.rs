@@ -170,7 +170,8 @@ fn a_namespace_that_is_alone_has_all_writers() {
         queue
             .push(Action::Read {
                 kind: Kind::Pod,
-                key: key("gw")
+                key: key("gw"),
+                known: None,
             })
             .is_none()
     );

@@ -223,7 +223,7 @@ fn a_broken_watch_of_leases_expires_nobody() {
     stage.apply(eip("tenants", "web", "egress"));
     stage.settle();
     let broken = crate::operator::event::Event::OutOfSync(Kind::Lease);
-    stage.operator.apply(broken, stage.now);
+    stage.operator.apply(broken);
     stage.now.0 += 60_000;
     stage.poll();
     while stage.execute(0, Fate::Done) {}

@@ -197,7 +197,7 @@ impl Load {
             };
             let began = std::time::Instant::now();
             for event in events {
-                self.stage.operator.apply(event, now);
+                self.stage.operator.apply(event);
             }
             self.stage.operator.done(&target, &outcome, now);
             self.spent += began.elapsed();

@@ -205,13 +205,70 @@ fn an_answer_that_is_older_than_a_list_brings_nothing_back() {
     });
     assert!(!stage.exists(Kind::EIP, "tenants", "web"));
     stage.relist(Kind::EIP);
-    stage.operator.apply(Event::Apply(Box::new(old)), stage.now);
+    stage.operator.apply(Event::Apply(Box::new(old)));
     stage.settle();
     assert!(
         stage.server.all(Kind::AddressClaim).all(|claim| {
             !matches!(claim, Object::AddressClaim(c) if c.spec.owner.name == "web")
         })
     );
+}
+
+#[test]
+fn what_a_write_did_not_find_does_not_come_back_with_a_late_watch() {
+    let slot = (Kind::FIP, None, key("tenants", "web"));
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.settle();
+    let uid = stage.server.objects[&slot].identity().2;
+    // Changed, then removed by force: the watch shows neither for a while.
+    stage.server.change(&slot, false, |object| {
+        if let Object::FIP(fip) = object {
+            fip.metadata.labels = Some([("tier".to_owned(), "front".to_owned())].into());
+        }
+    });
+    stage.delete(Kind::FIP, "tenants", "web");
+    stage.server.change(&slot, false, |object| {
+        if let Object::FIP(fip) = object {
+            fip.metadata.finalizers = None;
+        }
+    });
+    assert!(!stage.exists(Kind::FIP, "tenants", "web"));
+    // What becomes of the Lease is told in every status.
+    let lease = slot_of(stage.server.all(Kind::Lease).next().unwrap());
+    stage.server.delete(&lease);
+    let round = |stage: &mut Stage| {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::FIP) {
+            stage.deliver(kind, usize::MAX);
+        }
+        stage.poll();
+        while stage.execute(0, Fate::Done) {}
+        stage.agent_round();
+        stage.now.0 += 100;
+    };
+    let published = |stage: &Stage| {
+        stage.server.all(Kind::RuleSlice).any(|slice| match slice {
+            Object::RuleSlice(slice) => {
+                let mut entries = slice.spec.entries.iter();
+                entries.any(|entry| entry.contains(uid.as_str()))
+            }
+            _ => false,
+        })
+    };
+    for _ in 0..50 {
+        round(&mut stage);
+    }
+    assert!(!published(&stage));
+    // The watch shows how it was before it went.
+    while stage.deliver(Kind::FIP, 1) {
+        for _ in 0..10 {
+            round(&mut stage);
+            assert!(!published(&stage));
+        }
+    }
+    stage.settle();
+    assert!(!published(&stage));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn pods_that_no_rule_names_cause_no_decision_and_no_write() {
         stage.deliver(Kind::InsidePod, usize::MAX);
         web.resource_version = format!("{}", 1_000_000 + n);
         let touched = Event::Apply(Box::new(Object::InsidePod(web)));
-        stage.operator.apply(touched, stage.now);
+        stage.operator.apply(touched);
         assert!(stage.operator.world.dirty.is_empty(), "{n}");
         assert!(stage.operator.world.left.is_empty(), "{n}");
         assert_eq!(stage.operator.poll(stage.now), vec![]);
@@ -111,7 +111,7 @@ fn pods_that_no_rule_names_cause_no_decision_and_no_write() {
     ended.resource_version = "2000000".to_owned();
     ended.over = true;
     let ended = Event::Apply(Box::new(Object::InsidePod(ended)));
-    stage.operator.apply(ended, stage.now);
+    stage.operator.apply(ended);
     assert!(!stage.operator.world.dirty.is_empty());
 }
 

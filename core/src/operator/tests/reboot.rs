@@ -187,7 +187,7 @@ fn a_broken_watch_starts_the_minute_anew() {
         let mut stage = rebooted_unseen();
         let old = holder(&stage);
         idle(&mut stage, 40_000);
-        stage.operator.apply(Event::OutOfSync(kind), stage.now);
+        stage.operator.apply(Event::OutOfSync(kind));
         idle(&mut stage, 40_000);
         assert_eq!(holder(&stage), old);
         stage.relist(kind);

@@ -141,15 +141,11 @@ impl Server {
         )
     }
 
-    pub fn live(&self, kind: Kind, key: &Key) -> Event {
-        match self.get(kind, key) {
-            Some(object) => Event::Apply(Box::new(object.clone())),
-            None => Event::Delete {
-                kind,
-                child: None,
-                key: key.clone(),
-                uid: None,
-            },
+    /// What a live read feeds back, when that UID was known before, if any.
+    pub fn live(&self, slot: &Slot, known: Option<&Uid>) -> Option<Event> {
+        match self.objects.get(slot) {
+            Some(object) => Some(Event::Apply(Box::new(object.clone()))),
+            None => known.map(|uid| writes::gone(slot, uid)),
         }
     }
 
@@ -169,7 +165,7 @@ impl Server {
                 kind: slot.0,
                 child: slot.1,
                 key: slot.2.clone(),
-                uid: Some(uid),
+                uid,
             });
         }
     }

@@ -149,17 +149,14 @@ impl Stage {
             _ => None,
         })
         .collect();
-        self.operator.apply(event, self.now);
+        self.operator.apply(event);
         for (gateway, gateway_uid) in gateways {
             let digests = ChildKind::ALL.map(|k| (k, self.rendered.clone()));
-            self.operator.apply(
-                Event::Rendered {
-                    gateway,
-                    gateway_uid,
-                    digests: digests.into(),
-                },
-                self.now,
-            );
+            self.operator.apply(Event::Rendered {
+                gateway,
+                gateway_uid,
+                digests: digests.into(),
+            });
         }
     }
 
@@ -169,7 +166,7 @@ impl Stage {
             return;
         }
         self.broken.insert(kind);
-        self.operator.apply(Event::OutOfSync(kind), self.now);
+        self.operator.apply(Event::OutOfSync(kind));
     }
 
     /// A watch begins anew with a fresh list, after a break or as one.
@@ -178,7 +175,7 @@ impl Stage {
             return;
         }
         if !self.broken.remove(&kind) {
-            self.operator.apply(Event::OutOfSync(kind), self.now);
+            self.operator.apply(Event::OutOfSync(kind));
         }
         let (event, at) = self.server.list(kind);
         self.listed(kind, event, at);
@@ -307,10 +304,14 @@ impl Stage {
                 }
             }
             Action::EnsureChild {
-                gateway, serves_on, ..
+                gateway,
+                gateway_uid,
+                serves_on,
+                ..
             } if !serves_on && self.is_going(gateway) => {
-                let event = self.server.live(Kind::NATGateway, gateway);
-                (Outcome::Conflict, vec![event])
+                let slot = (Kind::NATGateway, None, gateway.clone());
+                let event = self.server.live(&slot, Some(gateway_uid));
+                (Outcome::Conflict, Vec::from_iter(event))
             }
             other => self.server.execute(other, &self.rendered),
         };

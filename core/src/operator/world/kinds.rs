@@ -167,7 +167,6 @@ impl World {
         if kind == Kind::InsidePod {
             return;
         }
-        self.forget_doubt(kind, child, key);
         self.left.push(Left {
             kind,
             child,
@@ -181,6 +180,7 @@ impl World {
         if let Some(old) = old
             && old.uid() != new.uid()
         {
+            self.bury(&old.uid());
             self.leave(kind, None, key, old.uid());
         }
     }

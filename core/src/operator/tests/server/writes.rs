@@ -18,13 +18,17 @@ impl Server {
                 if self.create(Object::AddressClaim(claim.clone())) {
                     self.writes.push(format!("create claim {name}"));
                 }
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, None, Outcome::Done)
             }
             Action::UpdateClaim(claim) => {
                 let slot = claim_slot(claim.metadata.name.as_ref().unwrap());
                 let version = claim.metadata.resource_version.clone().unwrap();
                 if !self.version_is(&slot, &version) {
-                    return self.answer(&slot, Outcome::Conflict);
+                    return self.answer(
+                        &slot,
+                        claim.metadata.uid.clone().map(Uid::new).as_ref(),
+                        Outcome::Conflict,
+                    );
                 }
                 self.writes.push(format!("update claim {:?}", slot.2.name));
                 self.change(&slot, true, |o| {
@@ -32,7 +36,7 @@ impl Server {
                         o.spec = claim.spec.clone();
                     }
                 });
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, None, Outcome::Done)
             }
             Action::DeleteClaim {
                 name,
@@ -41,7 +45,7 @@ impl Server {
             } => {
                 let slot = claim_slot(name);
                 if !self.uid_is(&slot, uid) || !self.version_is(&slot, resource_version) {
-                    return self.answer(&slot, Outcome::Conflict);
+                    return self.answer(&slot, Some(uid), Outcome::Conflict);
                 }
                 self.writes.push(format!("delete claim {name}"));
                 self.delete(&slot);
@@ -56,7 +60,7 @@ impl Server {
             } => {
                 let slot = (*kind, None, key.clone());
                 if !self.uid_is(&slot, uid) || !self.version_is(&slot, resource_version) {
-                    return self.answer(&slot, Outcome::Conflict);
+                    return self.answer(&slot, Some(uid), Outcome::Conflict);
                 }
                 self.writes
                     .push(format!("finalizers {kind:?} {key:?} {finalizers:?}"));
@@ -64,7 +68,7 @@ impl Server {
                     Object::Pod(o) => o.finalizers = finalizers.clone(),
                     other => meta_mut(other).unwrap().finalizers = Some(finalizers.clone()),
                 });
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, Some(uid), Outcome::Done)
             }
             Action::CreateSlice(slice) => {
                 let object = Object::RuleSlice(slice.clone());
@@ -72,7 +76,7 @@ impl Server {
                 if self.create(object) {
                     self.writes.push(format!("create slice {:?}", slot.2.name));
                 }
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, None, Outcome::Done)
             }
             Action::DeleteSlice { key, uid } => {
                 self.delete_if((Kind::RuleSlice, None, key.clone()), uid)
@@ -83,13 +87,17 @@ impl Server {
                 match &header.metadata.resource_version {
                     None => {
                         if !self.create(object) {
-                            return self.answer(&slot, Outcome::Conflict);
+                            return self.answer(&slot, None, Outcome::Conflict);
                         }
                         self.writes.push(format!("create header {:?}", slot.2.name));
                     }
                     Some(version) => {
                         if !self.version_is(&slot, version) {
-                            return self.answer(&slot, Outcome::Conflict);
+                            return self.answer(
+                                &slot,
+                                header.metadata.uid.clone().map(Uid::new).as_ref(),
+                                Outcome::Conflict,
+                            );
                         }
                         let fences = match self.objects.get(&slot) {
                             Some(Object::GatewayConfig(o)) => o.spec == header.spec,
@@ -105,7 +113,7 @@ impl Server {
                         });
                     }
                 }
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, None, Outcome::Done)
             }
             Action::DeleteHeader { key, uid } => {
                 self.delete_if((Kind::GatewayConfig, None, key.clone()), uid)
@@ -114,16 +122,16 @@ impl Server {
                 let slot = (Kind::Lease, None, lease.key.clone());
                 if lease.uid.as_str().is_empty() {
                     if !self.create(Object::Lease(lease.clone())) {
-                        return self.answer(&slot, Outcome::Conflict);
+                        return self.answer(&slot, None, Outcome::Conflict);
                     }
                 } else {
                     if !self.version_is(&slot, &lease.resource_version) {
-                        return self.answer(&slot, Outcome::Conflict);
+                        return self.answer(&slot, Some(&lease.uid), Outcome::Conflict);
                     }
                     self.set_lease(lease.clone());
                 }
                 self.writes.push(format!("lease {:?}", slot.2.name));
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, None, Outcome::Done)
             }
             Action::DeleteLease { key, uid } => {
                 self.delete_if((Kind::Lease, None, key.clone()), uid)
@@ -156,7 +164,7 @@ impl Server {
                     });
                 }
                 self.writes.push(format!("child {child:?}"));
-                self.answer(&slot, Outcome::Done)
+                self.answer(&slot, None, Outcome::Done)
             }
             Action::DeleteChild { child, key, uid } => {
                 self.delete_if((Kind::Child, Some(*child), key.clone()), uid)
@@ -164,7 +172,10 @@ impl Server {
             Action::DeleteInstance { key, uid } => {
                 self.delete_if((Kind::GatewayInstance, None, key.clone()), uid)
             }
-            Action::Read { kind, key } => (Outcome::Done, vec![self.live(*kind, key)]),
+            Action::Read { kind, key, known } => {
+                let slot = (*kind, None, key.clone());
+                self.answer(&slot, known.as_ref(), Outcome::Done)
+            }
             Action::WriteStatus { .. } | Action::Emit(_) => (Outcome::Done, vec![]),
         }
     }
@@ -178,7 +189,7 @@ impl Server {
     ) -> (Outcome, Vec<Event>) {
         let slot = (kind, None, key.clone());
         if !self.version_is(&slot, &write.resource_version) {
-            return self.answer(&slot, Outcome::Conflict);
+            return self.answer(&slot, Some(&write.uid), Outcome::Conflict);
         }
         self.writes.push(format!(
             "status {kind:?} {}/{} {}",
@@ -207,35 +218,26 @@ impl Server {
             Object::SNAT(o) => patch!(o),
             _ => {}
         });
-        self.answer(&slot, Outcome::Done)
+        self.answer(&slot, None, Outcome::Done)
     }
 
     fn delete_if(&mut self, slot: Slot, uid: &Uid) -> (Outcome, Vec<Event>) {
         if !self.objects.contains_key(&slot) {
-            return self.answer(&slot, Outcome::Done);
+            return self.answer(&slot, Some(uid), Outcome::Done);
         }
         if !self.uid_is(&slot, uid) {
-            return self.answer(&slot, Outcome::Conflict);
+            return self.answer(&slot, Some(uid), Outcome::Conflict);
         }
         self.writes.push(format!("delete {slot:?}"));
         self.delete(&slot);
         if self.objects.contains_key(&slot) {
-            return self.answer(&slot, Outcome::Done);
+            return self.answer(&slot, Some(uid), Outcome::Done);
         }
         (Outcome::Done, vec![gone(&slot, uid)])
     }
 
-    fn answer(&self, slot: &Slot, outcome: Outcome) -> (Outcome, Vec<Event>) {
-        let event = match self.objects.get(slot) {
-            Some(object) => Event::Apply(Box::new(object.clone())),
-            None => Event::Delete {
-                kind: slot.0,
-                child: slot.1,
-                key: slot.2.clone(),
-                uid: None,
-            },
-        };
-        (outcome, vec![event])
+    fn answer(&self, slot: &Slot, known: Option<&Uid>, outcome: Outcome) -> (Outcome, Vec<Event>) {
+        (outcome, Vec::from_iter(self.live(slot, known)))
     }
 
     fn uid_is(&self, slot: &Slot, uid: &Uid) -> bool {
@@ -252,11 +254,11 @@ impl Server {
 }
 
 /// What the edge feeds back of an object that went at once.
-fn gone(slot: &Slot, uid: &Uid) -> Event {
+pub(super) fn gone(slot: &Slot, uid: &Uid) -> Event {
     Event::Delete {
         kind: slot.0,
         child: slot.1,
         key: slot.2.clone(),
-        uid: Some(uid.clone()),
+        uid: uid.clone(),
     }
 }
