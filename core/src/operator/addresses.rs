@@ -16,7 +16,7 @@ use super::resolve::gateway::GatewayView;
 use super::resolve::rules::holding;
 use super::subject::Subject;
 use super::verdict::Verdict;
-use super::world::cluster_key;
+use super::world::{Record as _, cluster_key};
 use crate::identity::{Digest, Uid};
 
 /// The claim's name: the lock.
@@ -26,6 +26,16 @@ pub(crate) fn name_of(network: &str, address: IpAddr) -> String {
 
 fn claim_target(name: &str) -> Target {
     Target::Object(Kind::AddressClaim, cluster_key(name))
+}
+
+/// A claim's way to another gateway.
+#[derive(Clone, Debug)]
+pub(super) struct Handover {
+    /// The claim, and its resourceVersion, which is the write's precondition.
+    pub(super) uid: Uid,
+    pub(super) version: u64,
+    /// UID of the gateway that gets it.
+    pub(super) to: Uid,
 }
 
 impl Operator {
@@ -248,7 +258,9 @@ impl Operator {
             let Some(claim) = self.world.claims.get(&cluster_key(&name)).cloned() else {
                 continue;
             };
-            if claim.spec.gateway_uid == gateway.as_str()
+            // A handover that has begun is ended, and then goes on to where the EIP is now.
+            let to = self.handed_to(&claim).unwrap_or(gateway).clone();
+            if claim.spec.gateway_uid == to.as_str()
                 || claim.spec.phase != ClaimPhase::Bound
                 || self.is_releasing(&claim)
             {
@@ -267,8 +279,14 @@ impl Operator {
                 done &= self.removed(&old, &rule, None, &subject);
             }
             if done {
+                let handover = Handover {
+                    uid: claim.uid(),
+                    version: claim.version(),
+                    to: to.clone(),
+                };
+                self.handing.insert(name.clone(), handover);
                 let mut claim = claim;
-                claim.spec.gateway_uid = gateway.to_string();
+                claim.spec.gateway_uid = to.to_string();
                 self.queue.set(
                     &subject,
                     claim_target(&name),

@@ -35,11 +35,15 @@ impl Operator {
                 self.mark(Subject::Eip(eip));
             }
             self.releasing.remove(name);
+            self.handing.remove(name);
             self.queue.clear(&subject, |_| true);
             return;
         };
         if claim.spec.phase == ClaimPhase::Releasing {
             self.releasing.remove(name);
+        }
+        if self.handed_to(&claim).is_none() {
+            self.handing.remove(name);
         }
         // A release that has begun is ended: its write may land at any time.
         let fate = match self.is_releasing(&claim) {
@@ -153,6 +157,13 @@ impl Operator {
             });
             Action::UpdateClaim(claim)
         })
+    }
+
+    /// The gateway that a claim is handed to, by a write that may land at any time as long
+    /// as the claim is what it was.
+    pub(super) fn handed_to(&self, claim: &AddressClaim) -> Option<&Uid> {
+        let handover = self.handing.get(claim.metadata.name.as_ref()?)?;
+        (handover.uid == claim.uid() && handover.version == claim.version()).then_some(&handover.to)
     }
 
     /// Whether the release of a claim has begun.

@@ -48,6 +48,7 @@ impl Operator {
             ("placed", self.placed.len()),
             ("held_back", self.held_back.len()),
             ("releasing", self.releasing.len()),
+            ("handing", self.handing.len()),
             ("resting", self.resting.len()),
             ("told", self.told.len()),
             ("views of pools", self.views.pools.len()),

@@ -58,6 +58,7 @@ pub use settings::OperatorSettings;
 pub use turns::Turns;
 
 use action::{Action, Announcement, Outcome, StatusWrite, Target};
+use addresses::Handover;
 use announce::Announcer;
 use event::{Event, Key, Kind, Millis};
 use queue::Queue;
@@ -109,6 +110,9 @@ pub struct Operator {
     /// Claims whose release has begun, by name: nobody has their address any
     /// more, whether or not the write is known to be done.
     releasing: BTreeMap<String, Uid>,
+    /// Claims that are handed to another gateway, by name: neither may have the address
+    /// until it is known which one does.
+    handing: BTreeMap<String, Handover>,
     /// When this leader first saw a claim that rests.
     resting: BTreeMap<Uid, Millis>,
     /// When a gateway's status was last written.
@@ -137,6 +141,7 @@ impl Operator {
             placed: BTreeMap::new(),
             held_back: BTreeMap::new(),
             releasing: BTreeMap::new(),
+            handing: BTreeMap::new(),
             resting: BTreeMap::new(),
             told: BTreeMap::new(),
             announcer: Announcer::default(),

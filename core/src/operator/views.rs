@@ -170,7 +170,8 @@ impl Operator {
             return;
         };
         let releasing = |claim: &AddressClaim| self.is_releasing(claim);
-        let mut view = resolve::eip::resolve(&self.world, &self.views, eip, releasing);
+        let handed_to = |claim: &AddressClaim| self.handed_to(claim).cloned();
+        let mut view = resolve::eip::resolve(&self.world, &self.views, eip, releasing, handed_to);
         self.allocate(key, &mut view);
         if self.views.eips.get(key) != Some(&view) {
             let before = self.views.eips.get(key).and_then(|v| v.gateway_uid.clone());

@@ -66,12 +66,14 @@ struct Place {
 }
 
 /// Decides about an EIP, all but the allocation of what it lacks. It does not have
-/// what `releasing` says is on its way back: another claim of that family counts.
+/// what `releasing` says is on its way back: another claim of that family counts. What
+/// is on its way to the gateway that `handed_to` names is nobody's to program.
 pub(crate) fn resolve(
     world: &World,
     views: &Views,
     eip: &EIP,
     releasing: impl Fn(&AddressClaim) -> bool,
+    handed_to: impl Fn(&AddressClaim) -> Option<Uid>,
 ) -> EipView {
     let key = eip.key();
     let gateway = gateway_of(eip);
@@ -131,12 +133,13 @@ pub(crate) fn resolve(
         if !view.addresses.insert(address) {
             continue;
         }
+        let handed_to = handed_to(claim);
         match &view.gateway_uid {
-            Some(uid) if uid.as_str() == claim.spec.gateway_uid => {
+            Some(uid) if handed_to.is_none() && uid.as_str() == claim.spec.gateway_uid => {
                 view.granted.insert(address);
             }
             Some(_) => {
-                let old = Uid::new(&claim.spec.gateway_uid);
+                let old = handed_to.unwrap_or_else(|| Uid::new(&claim.spec.gateway_uid));
                 view.leaving = world.gateways_by_uid.get(&old).cloned();
             }
             None => {}

@@ -4,6 +4,7 @@ use super::agent::Agent;
 use super::objects::*;
 use super::server::conditions;
 use super::stage::{Fate, Stage};
+use crate::operator::action::Action;
 use crate::operator::event::{Kind, Object};
 
 /// Two gateways, and an EIP with a FIP on the first.
@@ -99,6 +100,43 @@ fn while_the_old_gateway_is_stopped_the_address_is_nobody_elses() {
         assert_eq!(stage.not_ready(), Default::default());
         assert!(holds(&mut stage, "second", &address));
         assert!(!holds(&mut stage, "egress", &address));
+    }
+}
+
+#[test]
+fn an_eip_that_comes_back_waits_for_the_write_that_handed_its_address_over() {
+    let hands_over = |action: &Action| matches!(action, Action::UpdateClaim(_));
+    for lost in [false, true] {
+        let mut stage = two_gateways();
+        let address = stage.eip("tenants", "web").ipv4.unwrap();
+        move_to(&mut stage, "web", "second");
+        // All but the write of the claims.
+        let go_on = |stage: &mut Stage| {
+            for _ in 0..60 {
+                stage.deliver_all();
+                stage.poll();
+                while let Some(n) = stage.in_flight.iter().position(|a| !hands_over(a)) {
+                    stage.execute(n, Fate::Done);
+                }
+                stage.cluster();
+                stage.agent_round();
+                stage.now.0 += 100;
+            }
+        };
+        go_on(&mut stage);
+        assert!(stage.in_flight.iter().any(hands_over));
+        move_to(&mut stage, "web", "egress");
+        if lost {
+            // The sender has given up; what it sent may land all the same.
+            let sent = stage.in_flight.len();
+            (0..sent).for_each(|_| assert!(stage.execute(0, Fate::Lost)));
+        }
+        go_on(&mut stage);
+        assert!(!holds(&mut stage, "egress", &address));
+        assert!(!is_ready(&stage, Kind::EIP, "web"));
+        stage.settle();
+        assert_eq!(stage.not_ready(), Default::default());
+        assert!(holds(&mut stage, "egress", &address));
     }
 }
 
