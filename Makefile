@@ -83,7 +83,7 @@ sim: ## Run random schedules of the whole protocol (SECS, SEED, COUNT)
 	  cargo test --quiet --release -p sluice-core --lib -- proof::sim::long --ignored --nocapture
 
 model: ## Look at every order of steps in small worlds
-	@cargo test --quiet --release -p sluice-core --lib -- proof::model::long --ignored --nocapture
+	@cargo test --quiet --release -p sluice-core --lib -- proof::model --ignored --nocapture
 
 mutants: ## Make known mistakes in core, and see which tests catch them (NAMES)
 	@scripts/mutants.sh $(NAMES)

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 use crate::identity::Digest;
 
-pub use acknowledge::{Acknowledgement, Counters, Hosting, Verdict, Waiting};
+pub use acknowledge::{Acknowledgement, Counters, Host, Hosting, Verdict, Waiting};
 pub use compile::{Compiled, Refused, VIPS_MAX, rows};
 pub use difference::{Change, Claim, Foreign, Live, LiveRow, Table, batches, difference};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::UpdateError;
 use crate::row::{BadRow, Row};
-use crate::schema::{ColumnType, DatabaseSchema, Limit};
+use crate::schema::{ColumnType, DatabaseSchema, Limit, ONE_UUID, VERSION};
 use crate::update::{RowChange, TableUpdates};
 use crate::value::{Columns, Datum, Uuid};
 
@@ -24,7 +24,8 @@ impl Replica {
         let types = schema.tables.iter().map(|(name, table)| {
             let columns = table.columns.iter();
             let columns = columns.map(|(name, column)| (name.clone(), column.kind.clone()));
-            (name.clone(), columns.collect())
+            let version = (VERSION.to_owned(), ONE_UUID.clone());
+            (name.clone(), columns.chain([version]).collect())
         });
         Self {
             types: types.collect(),

@@ -14,7 +14,7 @@ pub trait Row: Sized {
     /// # Errors
     /// Names a column that holds something else.
     fn read(columns: &Columns) -> Result<Self, BadRow>;
-    /// All columns, for an insert or an update.
+    /// All columns but `_version`, which is the server's: for an insert or an update.
     fn columns(&self) -> Columns;
     /// Whether the type holds whatever rows of this schema hold.
     ///
@@ -89,20 +89,22 @@ macro_rules! rows {
             }
 
             fn columns(&self) -> $crate::Columns {
-                $crate::Columns::from([
+                let mut columns = $crate::Columns::from([
                     $((
                         $crate::rows!(@column $field $($column)?).to_owned(),
                         <$type as $crate::Value>::to_datum(&self.$field),
                     ),)+
-                ])
+                ]);
+                columns.remove($crate::schema::VERSION);
+                columns
             }
 
             fn check(schema: &$crate::schema::DatabaseSchema) -> Result<(), $crate::BadRow> {
                 let table = schema.tables.get($table);
                 $(
                     let column = $crate::rows!(@column $field $($column)?);
-                    let kind = table.and_then(|table| table.columns.get(column));
-                    if !kind.is_some_and(|kind| <$type as $crate::Value>::admits(&kind.kind)) {
+                    let kind = table.and_then(|table| table.kind(column));
+                    if !kind.is_some_and(<$type as $crate::Value>::admits) {
                         return Err($crate::BadRow { table: $table, column, expected: stringify!($type) });
                     }
                 )+

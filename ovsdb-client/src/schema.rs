@@ -23,7 +23,8 @@ pub struct DatabaseSchema {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableSchema {
-    /// Columns by name, without `_uuid` and `_version`.
+    /// Columns by name, without `_uuid` and `_version`, which every table has: see
+    /// [`Self::kind`].
     pub columns: BTreeMap<String, ColumnSchema>,
     /// How many rows there may be; any number if absent.
     #[serde(default)]
@@ -35,6 +36,33 @@ pub struct TableSchema {
     #[serde(default)]
     pub indexes: Vec<Vec<String>>,
 }
+
+impl TableSchema {
+    /// The type of a column; that of `_version`, which is another with each change of the row
+    /// (RFC 7047, 3.2), is known without the schema.
+    pub fn kind(&self, column: &str) -> Option<&ColumnType> {
+        match column {
+            VERSION => Some(&ONE_UUID),
+            _ => self.columns.get(column).map(|column| &column.kind),
+        }
+    }
+}
+
+/// The column that the server keeps by itself, and monitors show if they are asked for it.
+pub const VERSION: &str = "_version";
+
+/// The type of [`VERSION`].
+pub(crate) static ONE_UUID: ColumnType = ColumnType {
+    key: BaseType {
+        atomic: AtomicType::Uuid,
+        ref_table: None,
+        weak: false,
+        constraints: BTreeMap::new(),
+    },
+    value: None,
+    min: 1,
+    max: Limit::Of(1),
+};
 
 /// A column's schema.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -10,7 +10,9 @@
 //! one dead node would hold everything. `Port_Binding.up` says nothing of flows.
 //!
 //! A chassis that begins to host has acknowledged nothing as the host, whatever it counted
-//! before: the number is counted up once more, and that must come back.
+//! before: the number is counted up once more, and that must come back. A beginning is seen
+//! by the port's binding, which is another each time that it changes: the port may have been
+//! elsewhere between two looks, and be back.
 
 use crate::agent::Millis;
 
@@ -23,10 +25,21 @@ pub struct Counters {
     pub sb_cfg: i64,
     /// `SB_Global.nb_cfg`
     pub southbound: i64,
-    /// The chassis that hosts the gateway port, and its `Chassis_Private.nb_cfg`.
-    pub host: Option<(String, Option<i64>)>,
+    /// The chassis that hosts the gateway port.
+    pub host: Option<Host>,
     /// Whether an administrator told chassis not to count (newer OVN).
     pub switched_off: bool,
+}
+
+/// The chassis to which the gateway port is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name.
+    pub chassis: String,
+    /// What tells this binding from every other: `_version` of the port's row.
+    pub binding: String,
+    /// Its `Chassis_Private.nb_cfg`.
+    pub at: Option<i64>,
 }
 
 /// Who hosts the gateway port: a chassis, since it last began to.
@@ -34,7 +47,8 @@ pub struct Counters {
 pub struct Hosting {
     /// Its name.
     pub chassis: String,
-    /// Counts the beginnings that were seen, of any chassis.
+    /// Counts the beginnings that were seen, of any chassis; a change of the binding that is
+    /// none counts, too.
     pub epoch: u64,
 }
 
@@ -109,7 +123,8 @@ const PATIENCE_MS: u64 = 15_000;
 pub struct Acknowledgement {
     /// What must come back; `None` where nothing that was counted says anything.
     need: Option<i64>,
-    host: Option<String>,
+    /// The chassis, and its binding.
+    host: Option<(String, String)>,
     epoch: u64,
     /// When the host last had all.
     heard: Option<Millis>,
@@ -168,13 +183,15 @@ impl Acknowledgement {
 
     /// What the counters say.
     pub fn look(&mut self, now: Millis, counters: &Counters) -> Verdict {
-        let Some((chassis, at)) = &counters.host else {
+        let Some(host) = &counters.host else {
             self.host = None;
             self.forget();
             return Verdict::Waiting(Waiting::NoChassis);
         };
-        if self.host.as_ref() != Some(chassis) {
-            self.host = Some(chassis.clone());
+        let chassis = &host.chassis;
+        let binding = Some((chassis.clone(), host.binding.clone()));
+        if self.host != binding {
+            self.host = binding;
             self.epoch += 1;
             self.forget();
         }
@@ -189,7 +206,7 @@ impl Acknowledgement {
             self.forget();
             return Verdict::Count;
         }
-        let at = at.unwrap_or(-1);
+        let at = host.at.unwrap_or(-1);
         match behind(need, chassis, at, counters) {
             Some(waiting) => Verdict::Waiting(waiting),
             None => self.alive(now, chassis, at),

@@ -11,6 +11,8 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::Path;
 
+mod chassis;
+
 use super::kernel::Luck;
 use super::machine::Sight;
 use super::random::Random;

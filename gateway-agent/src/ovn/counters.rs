@@ -1,7 +1,7 @@
 //! The counters of the acknowledgement, out of both databases.
 
-use ovsdb_client::{BadRow, Replica};
-use sluice_core::ovn::Counters;
+use ovsdb_client::{BadRow, Replica, Uuid};
+use sluice_core::ovn::{Counters, Host};
 
 use super::tables::{Chassis, ChassisPrivate, NbGlobal, PortBinding, SbGlobal, redirect};
 
@@ -20,9 +20,13 @@ pub(super) fn read(
         return Ok(None);
     };
     let private = south.all::<ChassisPrivate>()?;
-    let host = host(south, gateway_port)?.map(|name| {
-        let own = private.values().find(|private| private.name == name);
-        (name, own.map(|own| own.nb_cfg))
+    let host = host(south, gateway_port)?.map(|(chassis, binding)| {
+        let own = private.values().find(|private| private.name == chassis);
+        Host {
+            at: own.map(|own| own.nb_cfg),
+            binding: binding.to_string(),
+            chassis,
+        }
     });
     Ok(Some(Counters {
         nb_cfg: global.nb_cfg,
@@ -34,8 +38,9 @@ pub(super) fn read(
 }
 
 /// The chassis that hosts the gateway port: of a distributed router the one that its redirect
-/// port is bound to, of a router that is on one chassis as a whole that of the port itself.
-fn host(south: &Replica, gateway_port: &str) -> Result<Option<String>, BadRow> {
+/// port is bound to, of a router that is on one chassis as a whole that of the port itself;
+/// and the binding's version.
+fn host(south: &Replica, gateway_port: &str) -> Result<Option<(String, Uuid)>, BadRow> {
     let bindings = south.all::<PortBinding>()?;
     let named = |name: &str| {
         bindings
@@ -44,9 +49,10 @@ fn host(south: &Replica, gateway_port: &str) -> Result<Option<String>, BadRow> {
     };
     let redirect = named(&redirect(gateway_port));
     let whole = || named(gateway_port).filter(|binding| binding.kind == "l3gateway");
-    let chassis = redirect.or_else(whole).and_then(|binding| binding.chassis);
-    let Some(chassis) = chassis else {
+    let binding = redirect.or_else(whole);
+    let Some((id, version)) = binding.and_then(|b| Some((b.chassis?, b.version))) else {
         return Ok(None);
     };
-    Ok(south.get::<Chassis>(chassis)?.map(|chassis| chassis.name))
+    let chassis = south.get::<Chassis>(id)?;
+    Ok(chassis.map(|chassis| (chassis.name, version)))
 }

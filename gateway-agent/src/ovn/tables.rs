@@ -142,6 +142,8 @@ rows! {
         kind as "type": String,
         /// The chassis that has it.
         chassis: Option<Uuid>,
+        /// Another with each change.
+        version as "_version": Uuid,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sluice_core::agent::Inspection;
 use sluice_gateway_agent::dataplane::DataPlane as _;
 
 use crate::lab::{Lab, is_blocked, reasons};
@@ -80,6 +81,39 @@ fn a_gateway_port_that_moves_is_acknowledged_by_its_new_host() {
             "10.155.30.9"
         );
     }
+}
+
+#[test]
+fn a_host_that_lost_the_port_and_has_it_again_unseen_is_asked_anew() {
+    let lab = Lab::up();
+    let mut plane = lab.plane("one");
+    plane.hold(&RULES);
+    let first = plane.look_until("hosted", |seen| seen.hosting.is_some());
+    let home = lab.hosting();
+    let other = ["chassis1", "chassis2"].into_iter().find(|c| *c != home);
+    // The data plane sees neither.
+    for (to, n) in [(other.expect("another"), 2), (&*home, 1)] {
+        let priority = 30 + n + priority();
+        lab.nbctl(&format!(
+            "lrp-set-gateway-chassis r1-outside {to} {priority}"
+        ));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while lab.hosting() != to {
+            assert!(Instant::now() < deadline, "{to} does not host");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let before = number(&lab.nbctl("--bare --columns=nb_cfg list nb_global"));
+    let again = plane.look_until("hosted", |seen| seen.hosting.is_some());
+    let epoch = |seen: &Inspection| seen.hosting.as_ref().map(|hosting| hosting.epoch);
+    assert!(epoch(&again) > epoch(&first), "{again:?}");
+    let own = "--bare --columns=nb_cfg find chassis_private name=chassis1";
+    let at = number(&lab.sbctl(own));
+    assert!(
+        at > before,
+        "chassis1 is at {at}, and was asked after {before}"
+    );
 }
 
 fn number(text: &str) -> i64 {

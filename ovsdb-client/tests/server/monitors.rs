@@ -154,6 +154,68 @@ async fn copies_by_every_form_of_monitor_are_what_the_server_has() {
     }
 }
 
+ovsdb_client::rows! {
+    /// A row, and what tells its states from each other.
+    #[derive(Debug, Clone)]
+    struct Versioned in "Thing" {
+        /// A number.
+        count: i64,
+        /// Another with each change.
+        version as "_version": Uuid,
+    }
+}
+
+#[tokio::test]
+async fn the_version_of_a_row_tells_that_it_changed_there_and_back() {
+    let (server, _dir) = alone();
+    let writer = server.connect().await;
+    let insert = Thing::named("one").insert();
+    writer.transact(DATABASE, &[insert]).await.expect("done");
+    let schema = writer.schema(DATABASE).await.expect("get_schema");
+    assert_eq!(Versioned::check(&schema), Ok(()));
+    let tables = [TableMonitor::of::<Versioned>()];
+    let set = async |count: i64| {
+        let update = Operation::Update {
+            table: "Thing".into(),
+            conditions: Vec::new(),
+            row: Columns::from([("count".to_owned(), count.into())]),
+        };
+        writer.transact(DATABASE, &[update]).await.expect("done");
+    };
+    // By one that reads on, and by one that was away meanwhile.
+    let (reader, late) = (server.connect().await, server.connect().await);
+    let mut seen = Vec::new();
+    let mut note = |replica: &Replica| {
+        let rows = replica.all::<Versioned>().expect("rows");
+        let row = rows.into_values().next().expect("a row");
+        assert!(!row.columns().contains_key("_version"), "not to be written");
+        seen.push((row.count, row.version));
+    };
+    let monitor = reader.monitor_cond_since(DATABASE, &tables, None).await;
+    let mut monitor = monitor.expect("a monitor");
+    let mut replica = Replica::new(&schema);
+    replica.apply(monitor.initial).expect("fits");
+    note(&replica);
+    for count in [1, 0] {
+        set(count).await;
+        let update = monitor.updates.next().await.expect("an update");
+        replica.apply(update.tables).expect("fits");
+        note(&replica);
+    }
+    set(1).await;
+    set(0).await;
+    let monitor = late.monitor_cond(DATABASE, &tables).await;
+    let mut replica = Replica::new(&schema);
+    replica
+        .apply(monitor.expect("a monitor").initial)
+        .expect("fits");
+    note(&replica);
+    let counts: Vec<i64> = seen.iter().map(|(count, _)| *count).collect();
+    assert_eq!(counts, [0, 1, 0, 0]);
+    let versions: std::collections::BTreeSet<Uuid> = seen.into_iter().map(|(_, v)| v).collect();
+    assert_eq!(versions.len(), 4);
+}
+
 #[tokio::test]
 async fn conditions_choose_rows_and_may_change() {
     let (server, _dir) = alone();

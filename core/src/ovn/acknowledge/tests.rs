@@ -5,7 +5,11 @@ fn counters(nb_cfg: i64, sb_cfg: i64, southbound: i64, host: Option<(&str, i64)>
         nb_cfg,
         sb_cfg,
         southbound,
-        host: host.map(|(name, at)| (name.to_owned(), Some(at))),
+        host: host.map(|(name, at)| Host {
+            chassis: name.to_owned(),
+            binding: name.to_owned(),
+            at: Some(at),
+        }),
         switched_off: false,
     }
 }
@@ -83,6 +87,20 @@ fn a_host_that_left_and_came_back_is_another() {
         ack.look(Millis(3), &counters(11, 11, 11, Some(("a", 11)))),
         hosting("a", 2)
     );
+}
+
+#[test]
+fn a_host_that_left_and_came_back_unseen_is_another() {
+    let mut ack = wrote("a");
+    let mut seen = counters(10, 10, 10, Some(("a", 10)));
+    assert_eq!(ack.look(Millis(1), &seen), hosting("a", 1));
+    seen.host.as_mut().unwrap().binding = "a again".into();
+    assert_eq!(ack.look(Millis(2), &seen), Verdict::Count);
+    ack.wrote(11);
+    assert!(!ack.is_heard());
+    let mut again = counters(11, 11, 11, Some(("a", 11)));
+    again.host.as_mut().unwrap().binding = "a again".into();
+    assert_eq!(ack.look(Millis(3), &again), hosting("a", 2));
 }
 
 #[test]
