@@ -100,6 +100,9 @@ gen: ## Write deploy/crds and docs/api from the types, install.yaml from the cha
 	@cargo run --quiet -p sluice-crds --bin apigen
 	@scripts/install-yaml.sh
 
+krew: ## Pack the kubectl plugin and its krew manifest into target/krew
+	@scripts/krew.sh
+
 bench: setup ## Measure, beside what one would otherwise run
 	@target/release/sluice-bench
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::{Client, Config};
+use kube::Config;
 use sluice_core::operator::event::{Key, Kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -91,7 +91,7 @@ async fn life<D: Decide>(
     let lease_timeout = Duration::from_secs(u64::from(options.lease_duration_secs)) / 4;
     let config = config().await?;
     let client = |config: &Config| {
-        Client::try_from(config.clone()).map_err(|e| RunError::Client(Box::new(e)))
+        sluice_connection::connect(config.clone()).map_err(|e| RunError::Client(Box::new(e)))
     };
     // Connections of their own: neither watches nor the Lease wait behind writes.
     let writes = Rest::new(client(&config)?, request_timeout);

@@ -23,7 +23,7 @@ mod traffic;
 
 use std::fmt;
 
-use super::history::{Record, What};
+use super::history::{Mark, Record, What};
 use timeline::Timeline;
 
 /// A rule that was broken.
@@ -60,6 +60,28 @@ pub struct Demands {
     pub slack_us: u64,
 }
 
+/// Packets with an inside source, but on hosts whose inside hosts start.
+fn leaks(records: &[Record], out: &mut Vec<Violation>) {
+    let mut starting = std::collections::BTreeSet::new();
+    for record in records {
+        match &record.what {
+            What::Mark(Mark::Starting { host }) => {
+                starting.insert(host);
+            }
+            What::Mark(Mark::Started { host }) => {
+                starting.remove(host);
+            }
+            What::Leak(leak) if !starting.contains(&leak.host) => out.push(Violation {
+                rule: "leak",
+                object: format!("{} {}", leak.host, leak.interface),
+                at_us: record.at_us,
+                text: format!("a packet with an inside source: {}", leak.bytes),
+            }),
+            _ => {}
+        }
+    }
+}
+
 /// All violations in a history, in the order of time.
 #[must_use]
 pub fn check(records: &[Record], demands: Demands) -> Vec<Violation> {
@@ -74,15 +96,7 @@ pub fn check(records: &[Record], demands: Demands) -> Vec<Violation> {
     if demands.few_writes {
         quiet::writes(&timeline, &mut out);
     }
-    out.extend(records.iter().filter_map(|record| match &record.what {
-        What::Leak(leak) => Some(Violation {
-            rule: "leak",
-            object: format!("{} {}", leak.host, leak.interface),
-            at_us: record.at_us,
-            text: format!("a packet with an inside source: {}", leak.bytes),
-        }),
-        _ => None,
-    }));
+    leaks(records, &mut out);
     out.sort_by_key(|violation| violation.at_us);
     out
 }

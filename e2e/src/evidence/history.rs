@@ -74,6 +74,17 @@ pub enum Mark {
         /// Which.
         objects: Vec<String>,
     },
+    /// The inside hosts of this host start: the kernel answers for one as soon as it has
+    /// its address, and until its routes stand by the pod network.
+    Starting {
+        /// The host.
+        host: String,
+    },
+    /// They have started.
+    Started {
+        /// The host.
+        host: String,
+    },
     /// Nothing changes from now on: no writes but renewals of Leases.
     IdleFrom,
     /// Things may change again.

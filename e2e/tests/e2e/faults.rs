@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::json;
+use sluice_e2e::Host;
 use sluice_e2e::control::Request;
 use sluice_e2e::control_plane::Component;
 use sluice_e2e::evidence::{Harm, Mark};
@@ -39,6 +40,12 @@ pub const SCENARIOS: &[Scenario] = &[
         secs: 180,
         full: false,
         run: api_away,
+    },
+    Scenario {
+        name: "connections_whose_end_was_not_heard_are_made_anew",
+        secs: 180,
+        full: false,
+        run: ends_unheard,
     },
     Scenario {
         name: "a_node_that_goes_off_and_on_serves_again",
@@ -173,6 +180,42 @@ fn api_away(stage: &mut Stage) -> Outcome {
         tenant(1).0,
         crate::address::OUTSIDE.0,
     )
+}
+
+/// Something on the way ends connections, and tells the API server alone: watches only
+/// listen, and would do so for ever.
+fn ends_unheard(stage: &mut Stage) -> Outcome {
+    stage.with_gateway()?;
+    stage.with_pairs(1)?;
+    stage.history.mark(Mark::OperatorOut);
+    let nodes = stage.lab.state().options.node_plans();
+    let on_nodes = |stage: &Stage, script: &str| -> Outcome {
+        for plan in &nodes {
+            let node = Host::Node(plan.name.clone());
+            stage.lab.exec(&node, &["sh", "-c", script])?;
+        }
+        Ok(())
+    };
+    on_nodes(
+        stage,
+        "nft add table inet cut
+        nft 'add chain inet cut f { type filter hook forward priority 0; }'
+        nft add rule inet cut f tcp sport 6443 reject with tcp reset",
+    )?;
+    // What the API server tells of them ends the watches, at its end.
+    let created = stage.create_all(&[eip(NS, "later"), fip(NS, "later", "later", tenant(0).1)]);
+    stage.pause(1.0);
+    on_nodes(stage, "nft delete table inet cut")?;
+    created?;
+    let start = std::time::Instant::now();
+    stage.wait_all_ready(60.0)?;
+    stage.history.mark(Mark::OperatorBack);
+    stage.tell(format!(
+        "Ready {:.1} s after the way was free again",
+        start.elapsed().as_secs_f64()
+    ));
+    stage.probe("FIP", NS, "later")?;
+    stage.probes_pass(5.0)
 }
 
 fn node_off_and_on(stage: &mut Stage) -> Outcome {

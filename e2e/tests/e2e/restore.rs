@@ -2,6 +2,7 @@
 
 use sluice_e2e::control::Request;
 use sluice_e2e::control_plane::Component;
+use sluice_e2e::evidence::Mark;
 
 use crate::address::{TENANT_NAMESPACE, TENANTS};
 use crate::failure::{Failure, Outcome, wrong};
@@ -75,9 +76,15 @@ pub fn tenants(stage: &Stage) -> Outcome {
         }
     });
     match waited {
-        Err(Failure::Wrong(text)) => wrong(format!("{text}\n{}", warnings(stage))),
-        other => other,
+        Err(Failure::Wrong(text)) => return wrong(format!("{text}\n{}", warnings(stage))),
+        other => other?,
     }
+    for plan in stage.lab.state().options.node_plans() {
+        stage.history.mark(Mark::Started {
+            host: format!("node/{}", plan.name),
+        });
+    }
+    Ok(())
 }
 
 /// What the cluster last complained of about the tenant pods.
@@ -97,8 +104,12 @@ fn warnings(stage: &Stage) -> String {
     }
 }
 
-/// Powers a node on and looks out on its new links.
+/// Powers a node on and looks out on its new links. What its inside hosts send counts when
+/// [`tenants`] has seen them Ready.
 pub fn node_on(stage: &mut Stage, node: &str) -> Outcome {
+    stage.history.mark(Mark::Starting {
+        host: format!("node/{node}"),
+    });
     stage.lab.ask(&Request::NodeOn {
         node: node.to_owned(),
     })?;

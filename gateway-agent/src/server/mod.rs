@@ -52,7 +52,7 @@ pub async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client, CallError> {
     config.connect_timeout = Some(call::TIMEOUT);
     // The machine tries again by itself, and must know when nobody answers.
     config.default_retry = false;
-    Client::try_from(config).map_err(CallError::from)
+    sluice_connection::connect(config).map_err(CallError::from)
 }
 
 impl Server {

@@ -672,10 +672,22 @@ fn idle_means_renewals_only() {
 
 #[test]
 fn a_leak_is_a_violation() {
-    let leak = Leak {
-        host: "client".into(),
-        interface: "eth0".into(),
-        bytes: "00".into(),
+    let leak = |host: &str| {
+        What::Leak(Leak {
+            host: host.into(),
+            interface: "eth0".into(),
+            bytes: "00".into(),
+        })
     };
-    assert_eq!(Script::default().add(What::Leak(leak)).broken(), ["leak"]);
+    let host = || "node/node-a".to_owned();
+    let starting = |script: Script| script.mark(Mark::Starting { host: host() });
+    let script = Script::default().add(leak("node/node-a"));
+    assert_eq!(script.broken(), ["leak"]);
+    // Nothing but what inside hosts of that host send while they start.
+    let script = starting(Script::default()).add(leak("node/node-a"));
+    assert!(script.broken().is_empty());
+    let script = starting(Script::default()).add(leak("node/node-b"));
+    assert_eq!(script.broken(), ["leak"]);
+    let script = starting(Script::default()).mark(Mark::Started { host: host() });
+    assert_eq!(script.add(leak("node/node-a")).broken(), ["leak"]);
 }
