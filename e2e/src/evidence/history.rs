@@ -40,6 +40,16 @@ pub enum What {
         /// The object, without `managedFields`.
         object: Value,
     },
+    /// A kind had to be listed anew: what came between two resourceVersions was not seen,
+    /// but for what was left of it.
+    Gap {
+        /// The kind.
+        kind: String,
+        /// What was seen last.
+        from: u64,
+        /// That of the list.
+        to: u64,
+    },
     /// The scenario did something.
     Mark(Mark),
     /// Requests to an address were not answered.

@@ -81,58 +81,60 @@ async fn follow(api: Api<DynamicObject>, kind: String, history: History) {
     let mut known: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut version: Option<String> = None;
     loop {
-        let from = match version.take() {
-            Some(from) => from,
-            None => match api.list(&ListParams::default()).await {
-                Ok(list) => {
-                    adopt(&mut known, list.items, &kind, &history);
-                    list.metadata.resource_version.unwrap_or_default()
-                }
-                Err(_) => {
-                    sleep(PAUSE).await;
-                    continue;
-                }
-            },
+        let Ok(list) = api.list(&ListParams::default()).await else {
+            sleep(PAUSE).await;
+            continue;
         };
-        version = stream(&api, from, &mut known, &kind, &history).await;
-        if version.is_some() {
+        adopt(&mut known, list.items, &kind, &history);
+        let listed = list.metadata.resource_version.unwrap_or_default();
+        let number = |version: &str| version.parse().unwrap_or_default();
+        if let Some(seen) = version {
+            history.add(What::Gap {
+                kind: kind.clone(),
+                from: number(&seen),
+                to: number(&listed),
+            });
+        }
+        let mut reached = listed;
+        while stream(&api, &mut reached, &mut known, &kind, &history).await {
             sleep(PAUSE).await;
         }
+        version = Some(reached);
     }
 }
 
-/// Follows one watch to its end. Returns where to go on; `None`: list again.
+/// Follows one watch to its end; whether it can be gone on with from the version reached.
 async fn stream(
     api: &Api<DynamicObject>,
-    from: String,
+    version: &mut String,
     known: &mut BTreeMap<(String, String), Value>,
     kind: &str,
     history: &History,
-) -> Option<String> {
-    let mut version = from;
+) -> bool {
     let Ok(events) = api
-        .watch(&WatchParams::default().timeout(280), &version)
+        .watch(&WatchParams::default().timeout(280), version)
         .await
     else {
-        return Some(version);
+        return true;
     };
     let mut events = events.boxed();
     while let Some(event) = events.next().await {
-        match event {
-            Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
-                version = object.resource_version().unwrap_or(version);
-                show(known, object, false, kind, history);
+        let (object, gone) = match event {
+            Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => (object, false),
+            Ok(WatchEvent::Deleted(object)) => (object, true),
+            Ok(WatchEvent::Bookmark(mark)) => {
+                *version = mark.metadata.resource_version;
+                continue;
             }
-            Ok(WatchEvent::Deleted(object)) => {
-                version = object.resource_version().unwrap_or(version);
-                show(known, object, true, kind, history);
-            }
-            Ok(WatchEvent::Bookmark(mark)) => version = mark.metadata.resource_version,
-            Ok(WatchEvent::Error(status)) if status.code == 410 => return None,
+            Ok(WatchEvent::Error(status)) if status.code == 410 => return false,
             Ok(WatchEvent::Error(_)) | Err(_) => break,
+        };
+        if let Some(newer) = object.resource_version() {
+            *version = newer;
         }
+        show(known, object, gone, kind, history);
     }
-    Some(version)
+    true
 }
 
 fn adopt(

@@ -6,7 +6,7 @@ use sluice_e2e::evidence::Mark;
 
 use crate::address::{TENANT_NAMESPACE, TENANTS};
 use crate::failure::{Failure, Outcome, wrong};
-use crate::stage::Stage;
+use crate::stage::{Stage, text};
 
 /// Starts every part of the lab that does not run, and the operator.
 pub fn all(stage: &mut Stage) -> Outcome {
@@ -67,12 +67,13 @@ pub fn tenants(stage: &Stage) -> Outcome {
         let pods = stage
             .list("Pod", "tenants", "")
             .map_err(|failure| failure.to_string())?;
-        match pods.iter().find(|pod| !ready(pod)) {
+        // The status of a pod whose node was off is that of before.
+        let ended = |pod: &serde_json::Value| {
+            stage.ended.get(&text(pod, "/metadata/name")) == Some(&container(pod))
+        };
+        match pods.iter().find(|pod| !ready(pod) || ended(pod)) {
             None => Ok(()),
-            Some(pod) => Err(format!(
-                "{} is not Ready",
-                crate::stage::text(pod, "/metadata/name")
-            )),
+            Some(pod) => Err(format!("{} is not Ready", text(pod, "/metadata/name"))),
         }
     });
     match waited {
@@ -119,10 +120,21 @@ pub fn node_on(stage: &mut Stage, node: &str) -> Outcome {
 /// Powers a node off.
 pub fn node_off(stage: &mut Stage, node: &str) -> Outcome {
     stage.look_out.detach(&format!("node/{node}"));
+    for pod in stage.list("Pod", TENANT_NAMESPACE, "")? {
+        if text(&pod, "/spec/nodeName") == node {
+            let name = text(&pod, "/metadata/name");
+            stage.ended.insert(name, container(&pod));
+        }
+    }
     stage.lab.ask(&Request::NodeOff {
         node: node.to_owned(),
     })?;
     Ok(())
+}
+
+/// The container of a tenant pod that ran last.
+fn container(pod: &serde_json::Value) -> String {
+    text(pod, "/status/containerStatuses/0/containerID")
 }
 
 /// Whether the Ready condition of a Node or Pod is True.

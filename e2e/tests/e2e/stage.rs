@@ -42,6 +42,8 @@ pub struct Stage {
     pub full: bool,
     /// Whether rounds of chaos are what is run.
     pub chaos: bool,
+    /// Tenant pods whose node went off: the container that ended by it.
+    pub ended: BTreeMap<String, String>,
     runtime: Runtime,
     watchers: Vec<JoinHandle<()>>,
     servers: Vec<Child>,
@@ -83,6 +85,7 @@ impl Stage {
             demands: Demands::default(),
             full,
             chaos: false,
+            ended: BTreeMap::new(),
             runtime,
             watchers,
             servers: Vec::new(),

@@ -12,7 +12,8 @@ use super::timeline::{Life, Pair, Report, Timeline, Version, condition, str_at};
 const SEEN_BROKEN: [&str; 2] = ["AddressNotUsable", "NotProgrammed"];
 
 /// Every version that says Ready=True must come after the Lease and the report
-/// that prove it, in the API server's own order.
+/// that prove it, in the API server's own order. Nothing is said of those whose evidence
+/// came while the record has a gap.
 pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
     let eips = newest_eips(timeline);
     for (life, versions) in timeline.lives(&["EIP", "FIP", "DNAT", "SNAT"]) {
@@ -33,6 +34,7 @@ pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
                     "EIP" => eip(timeline, version, &lease, since),
                     _ => rule(timeline, &life, version, &eips, since),
                 };
+                let wrong = wrong.filter(|_| !timeline.is_unseen(version.rv));
                 out.extend(wrong.map(|text| Violation {
                     rule: "evidence",
                     object: life.text(),

@@ -237,6 +237,25 @@ fn a_true_before_the_report_is_bad() {
 }
 
 #[test]
+fn nothing_is_said_of_a_true_whose_report_the_record_may_lack() {
+    let script = || {
+        let script = Script::default().lease(A, 1);
+        script.eip("True", "Ready", Some((A, 1)))
+    };
+    let gap = |kind: &str, from, to| What::Gap {
+        kind: kind.into(),
+        from,
+        to,
+    };
+    let rv = script().rv;
+    let seen = |kind: &str, from, to| script().add(gap(kind, from, to)).broken();
+    assert_eq!(seen("GatewayInstance", rv - 1, rv), NONE);
+    assert_eq!(seen("GatewayInstance", rv, rv + 5), ["evidence"]);
+    assert_eq!(seen("GatewayInstance", rv - 2, rv - 1), ["evidence"]);
+    assert_eq!(seen("SNAT", rv - 1, rv), ["evidence"]);
+}
+
+#[test]
 fn a_true_without_a_holder_or_with_one_that_never_held_is_bad() {
     assert_eq!(
         Script::default()

@@ -67,6 +67,9 @@ pub struct Holding {
     pub duration_us: u64,
 }
 
+/// The kinds that prove what is Ready.
+const EVIDENCE: [&str; 4] = ["GatewayConfig", "GatewayInstance", "Lease", "RuleSlice"];
+
 /// A history in order.
 pub struct Timeline<'a> {
     /// All versions, by resourceVersion.
@@ -77,6 +80,8 @@ pub struct Timeline<'a> {
     pub holdings: Vec<Holding>,
     pub marks: Vec<(u64, &'a Mark)>,
     pub losses: Vec<&'a Loss>,
+    /// Between which resourceVersions evidence may have come and gone unseen.
+    gaps: Vec<(u64, u64)>,
     /// When the last record was made.
     pub end_us: u64,
 }
@@ -89,6 +94,7 @@ impl<'a> Timeline<'a> {
             holdings: Vec::new(),
             marks: Vec::new(),
             losses: Vec::new(),
+            gaps: Vec::new(),
             end_us: records.last().map_or(0, |record| record.at_us),
         };
         let mut highest = 0;
@@ -110,13 +116,21 @@ impl<'a> Timeline<'a> {
                 }
                 What::Mark(mark) => timeline.marks.push((*at_us, mark)),
                 What::Loss(loss) => timeline.losses.push(loss),
-                What::Leak(_) => {}
+                What::Gap { kind, from, to } if EVIDENCE.contains(&kind.as_str()) => {
+                    timeline.gaps.push((*from, *to));
+                }
+                What::Leak(_) | What::Gap { .. } => {}
             }
         }
         timeline.versions.sort_by_key(|version| version.rv);
         timeline.holdings = timeline.versions.iter().filter_map(holding).collect();
         timeline.reports = reports(&timeline.versions);
         timeline
+    }
+
+    /// Whether what was there at that resourceVersion may not have been seen.
+    pub fn is_unseen(&self, rv: u64) -> bool {
+        self.gaps.iter().any(|(from, to)| *from < rv && rv <= *to)
     }
 
     /// The versions of one kind, by resourceVersion.
