@@ -7,7 +7,8 @@ out=target/krew
 archive=$out/kubectl-sluice-linux-amd64.tar.gz
 cargo build --quiet --release -p kubectl-sluice
 mkdir -p "$out/files"
-cp target/x86_64-unknown-linux-gnu/release/kubectl-sluice LICENSE "$out/files/"
+strip -o "$out/files/kubectl-sluice" target/x86_64-unknown-linux-gnu/release/kubectl-sluice
+cp LICENSE "$out/files/"
 tar -C "$out/files" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
   -cf - kubectl-sluice LICENSE | gzip -9n > "$archive"
 sum=$(sha256sum "$archive" | cut -d' ' -f1)
