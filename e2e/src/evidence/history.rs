@@ -74,6 +74,11 @@ pub enum Mark {
         /// What it is, for the reader.
         text: String,
     },
+    /// A pod ends, some time: what it comes to hold meanwhile it does not hold for long.
+    Doom {
+        /// Its UID.
+        pod: String,
+    },
     /// The operator cannot write from now on: killed, or its API server away.
     OperatorOut,
     /// It can again.

@@ -535,6 +535,17 @@ fn what_is_on_its_way_when_harm_is_done_may_be_lost() {
 }
 
 #[test]
+fn a_pod_that_ends_promises_nothing_of_what_it_comes_to_hold() {
+    let pod = |instance: &str| instance.split('/').nth(1).unwrap_or_default().to_owned();
+    let doomed = |instance: &str| {
+        let doom = Mark::Doom { pod: pod(instance) };
+        Script::default().mark(doom).ready().wait(500)
+    };
+    assert_eq!(doomed(A).loss("EIP/n/web", 400).broken(), NONE);
+    assert_eq!(doomed(B).loss("EIP/n/web", 400).broken(), ["traffic"]);
+}
+
+#[test]
 fn after_a_fault_only_another_holder_promises_anew() {
     let stale =
         Script::default()

@@ -80,6 +80,8 @@ pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
 enum Step<'t, 'a> {
     Version(&'t Version<'a>),
     Fault(Harm),
+    /// The beginning of every instance of a pod that ends.
+    Doom(String),
     Retire,
 }
 
@@ -92,6 +94,7 @@ fn promised(timeline: &Timeline<'_>, life: &Life, versions: &[&Version<'_>]) -> 
     for (at, mark) in &timeline.marks {
         match mark {
             Mark::Fault { harm, .. } => steps.push((*at, Step::Fault(*harm))),
+            Mark::Doom { pod } => steps.push((*at, Step::Doom(format!("pod/{pod}/")))),
             Mark::Retire { objects } if objects.iter().any(|object| names(object, life)) => {
                 steps.push((*at, Step::Retire));
             }
@@ -107,6 +110,7 @@ fn promised(timeline: &Timeline<'_>, life: &Life, versions: &[&Version<'_>]) -> 
     let (mut pair, mut was_ready): (Option<Pair>, bool) = (None, false);
     // Pairs that can serve no more, and the generation that is promised nothing.
     let mut lost: Vec<Pair> = Vec::new();
+    let mut doomed: Vec<String> = Vec::new();
     let mut harmed = false;
     let mut retired: Option<i64> = None;
     let mut generation = 0;
@@ -120,6 +124,7 @@ fn promised(timeline: &Timeline<'_>, life: &Life, versions: &[&Version<'_>]) -> 
                 }
                 // A rule names no pair; its EIP's window closes for it.
             }
+            Step::Doom(pod) => doomed.push(pod),
             Step::Retire => {
                 close(&mut open, at);
                 retired = Some(generation);
@@ -134,7 +139,10 @@ fn promised(timeline: &Timeline<'_>, life: &Life, versions: &[&Version<'_>]) -> 
                 let named = version.pair();
                 let turned = ready && (!was_ready || named != pair);
                 let current = life.kind != "EIP" || holds(timeline, version, named.as_ref());
-                let dead = named.as_ref().is_some_and(|named| lost.contains(named));
+                let ends = |pair: &Pair| doomed.iter().any(|pod| pair.instance.starts_with(pod));
+                let dead = named
+                    .as_ref()
+                    .is_some_and(|named| lost.contains(named) || ends(named));
                 let renewed =
                     retired.is_none_or(|old| generation > old && speaks_of(version) == generation);
                 if ready && current && !dead && renewed && (turned || !harmed) {

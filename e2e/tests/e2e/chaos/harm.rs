@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use sluice_e2e::Host;
 use sluice_e2e::control::Request;
 use sluice_e2e::control_plane::Component;
-use sluice_e2e::evidence::Harm;
+use sluice_e2e::evidence::{Harm, Mark};
 
 use super::world::{Mend, PAIRS, SECOND, World, pair};
 use crate::failure::Outcome;
@@ -46,6 +46,10 @@ pub fn delete_pod_and_rules(stage: &mut Stage, world: &mut World) -> Outcome {
 fn doom(stage: &mut Stage) -> Option<String> {
     let gateway = one_gateway(stage);
     let pod = stage.newest_pod(gateway).ok()?.0;
+    let object = stage.get("Pod", GATEWAY.0, &pod).ok()??;
+    stage.history.mark(Mark::Doom {
+        pod: text(&object, "/metadata/uid"),
+    });
     if gateway == GATEWAY.1 {
         stage.fault(Harm::Holder, format!("pod {pod} is deleted"));
     } else {
