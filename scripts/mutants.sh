@@ -9,7 +9,8 @@
 #   sim   seeds that once failed, and the short form of the simulation
 #   model the short form of the model
 # Without a mistake all must pass; with each (or those named) a layer must fail.
-# The table goes to the terminal and to target/faults/core/table.md. Debug builds;
+# The table goes to the terminal and to target/faults/core/table.md, and where all were made
+# and all were caught to docs/mistakes.md. Debug builds;
 # dependencies are shared with the tree's own target directory.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -97,5 +98,17 @@ for name in "${names[@]}"; do
     echo "mutants: $name is NOT caught" >&2
   fi
 done
+if [ "$missed" -eq 0 ] && [ ${#names[@]} -eq ${#all[@]} ]; then
+  {
+    echo "# The mistakes that tests must notice"
+    echo
+    echo "What \`make mutants\` found on $(date -I): each mistake is made in the protocol's own code,"
+    echo "one at a time, and the tests run. \`unit\` are the tests of \`core\`, \`sim\` and \`model\` the"
+    echo "short forms of [the simulation and the model](assurance.md#the-protocol-in-one-world); the"
+    echo "number is that of the [invariant](architecture.md) that the mistake breaks."
+    echo
+    cat "$table"
+  } > "$root/docs/mistakes.md"
+fi
 echo "$found passed, $missed failed, 0 skipped"
 [ "$missed" -eq 0 ]
