@@ -283,12 +283,15 @@ impl Plane {
         self.inspect_at = self.inspect_at.min(soon.max(now));
         match notice {
             Notice::Changed => {}
-            Notice::Link => {
-                if let Some(done) = self.done.as_ref().filter(|done| done.holding) {
-                    let all = done.answered();
-                    self.announce(now, &all);
-                }
-            }
+            Notice::Link => self.announce_all(now),
+        }
+    }
+
+    /// Announces again all that the kernel was made to answer for.
+    fn announce_all(&mut self, now: Millis) {
+        if let Some(done) = self.done.as_ref().filter(|done| done.holding) {
+            let all = done.answered();
+            self.announce(now, &all);
         }
     }
 

@@ -57,6 +57,8 @@ impl Agent {
             }
             (Busy::Repair, KernelAnswer::Repaired(count)) => {
                 plane.repairs = plane.repairs.saturating_add(count);
+                // Neighbours that asked meanwhile had no answer, or a stranger's.
+                plane.announce_all(now);
                 // The drift is told until a look shows that it is gone.
                 plane.repair_retry.failed(now);
                 plane.inspect_at = now;

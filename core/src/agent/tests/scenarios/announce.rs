@@ -41,6 +41,20 @@ fn a_link_that_comes_up_is_announced_on() {
 }
 
 #[test]
+fn what_was_mended_is_announced_on() {
+    let mut sim = Sim::serving();
+    sim.settle_for(6_000);
+    let before = sim.ops.iter().filter(|op| *op == "announce 4").count();
+    sim.kernel.inspection.drift = vec!["an address's route is absent".to_owned()];
+    sim.tell(Event::Notice(Notice::Changed));
+    sim.settle_for(6_000);
+    assert_eq!(
+        sim.ops.iter().filter(|op| *op == "announce 4").count(),
+        before + 4
+    );
+}
+
+#[test]
 fn report_names_active_only_after_the_first_announcement() {
     let mut sim = Sim::new();
     sim.publish(&config(1..4));
