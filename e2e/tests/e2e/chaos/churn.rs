@@ -66,9 +66,11 @@ pub fn retarget(stage: &mut Stage, world: &mut World) -> Outcome {
 
 /// A forwarded port is made, changed or deleted.
 pub fn forward(stage: &mut Stage, _: &mut World) -> Outcome {
-    let (name, to) = (format!("port-{}", stage.below(3)), stage.below(4));
+    let (which, to) = (stage.below(3), stage.below(4));
+    let name = format!("port-{which}");
     if stage.live("DNAT", NS, &name).is_none() {
-        let port = 8000 + stage.below(20);
+        // Never that of another, who would be refused.
+        let port = 8000 + 3 * stage.below(7) + which;
         stage.note(format!("DNAT {name} of port {port} is made"));
         let _ = stage.create(&dnat(
             NS,
