@@ -213,9 +213,11 @@ impl Watcher {
                 Err(error) => return Failure::Unknown(format!("request for {path}: {error}")),
             };
             let opened = tokio::time::Instant::now();
-            let mut stream = match self.rest.client().request_events::<Value>(request).await {
-                Ok(stream) => stream.boxed(),
-                Err(error) => return classify(&error),
+            let opening = self.rest.client().request_events::<Value>(request);
+            let mut stream = match tokio::time::timeout(SILENCE, opening).await {
+                Ok(Ok(stream)) => stream.boxed(),
+                Ok(Err(error)) => return classify(&error),
+                Err(_) => return Failure::Unknown(format!("no answer for {SILENCE:?}")),
             };
             loop {
                 match tokio::time::timeout(SILENCE, stream.next()).await {

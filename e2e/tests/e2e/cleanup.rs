@@ -16,9 +16,10 @@ const INTERNAL: [&str; 4] = [
     "GatewayInstance",
     "AddressClaim",
 ];
-/// How long the product may take to clear away everything, in seconds, and how
-/// much more for each object.
-const PATIENCE: (f64, f64) = (30.0, 0.05);
+/// How long it may take to clear away everything, in seconds, and how much more for
+/// each object. A minute of it is Kubernetes': its own controllers, which delete the pods,
+/// may take as long to watch again after the API server was stopped.
+const PATIENCE: (f64, f64) = (90.0, 0.05);
 /// How many of those that stay are named.
 const NAMED: usize = 20;
 /// Between two looks, which read everything: the product needs the API server.

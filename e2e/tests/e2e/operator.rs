@@ -43,13 +43,18 @@ impl Stage {
         led
     }
 
-    /// Who leads among the operators, and when that was renewed.
+    /// Who leads among the operators, and when that was renewed; empty when nobody does.
     pub fn operator_lease(&self) -> String {
         let leases = self.history.live_of("Lease");
         let own = leases
             .iter()
             .find(|lease| text(lease, "/metadata/namespace") == NAMESPACE);
-        own.map(|lease| text(lease, "/spec/holderIdentity") + " " + &text(lease, "/spec/renewTime"))
-            .unwrap_or_default()
+        let holder = own.map(|lease| text(lease, "/spec/holderIdentity"));
+        match (own, holder) {
+            (Some(lease), Some(holder)) if !holder.is_empty() => {
+                holder + " " + &text(lease, "/spec/renewTime")
+            }
+            _ => String::new(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a round works on: two gateways, objects on them, and what is broken now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -50,7 +50,8 @@ pub struct World {
     operator: Option<String>,
     /// Whether tenants can answer.
     pub tenants: bool,
-    probed: BTreeSet<String>,
+    /// The objects that are probed, with the UID of their EIP.
+    probed: BTreeMap<String, String>,
 }
 
 impl World {
@@ -68,7 +69,7 @@ impl World {
             target: [0; PAIRS],
             operator: None,
             tenants: true,
-            probed: BTreeSet::new(),
+            probed: BTreeMap::new(),
         };
         let mut eips: Vec<String> = (0..PAIRS).map(pair).collect();
         eips.extend((0..ROAMERS).map(roamer));
@@ -93,10 +94,9 @@ impl World {
     pub fn look(&mut self, stage: &mut Stage) -> Outcome {
         self.mend(stage, Instant::now())?;
         self.probe(stage)?;
-        if self.operator.is_some()
-            && !self.is_cut()
-            && self.operator != Some(stage.operator_lease())
-        {
+        let lease = stage.operator_lease();
+        let renewed = self.operator.as_ref().is_some_and(|was| *was != lease);
+        if renewed && !lease.is_empty() && !self.is_cut() {
             self.operator = None;
             stage.history.mark(Mark::OperatorBack);
         }
@@ -198,7 +198,7 @@ impl World {
         })
     }
 
-    /// Probes each pair that is Ready and not probed yet.
+    /// Probes each pair that is Ready, is to stay, and is not probed yet.
     pub fn probe(&mut self, stage: &Stage) -> Outcome {
         if !self.tenants {
             return Ok(());
@@ -208,13 +208,21 @@ impl World {
                 let name = pair(n);
                 let object = format!("{kind}/{NS}/{name}");
                 let ready = stage.condition(kind, NS, &name, "Ready").0 == "True";
-                if ready && !self.probed.contains(&object) {
+                let (Some(_), Some(eip)) =
+                    (staying(stage, kind, &name), staying(stage, "EIP", &name))
+                else {
+                    continue;
+                };
+                if !ready || self.probed.get(&object) == Some(&eip) {
+                    continue;
+                }
+                // An EIP made anew has other addresses.
+                stage.prober.remove(&object);
+                match stage.probe(kind, NS, &name) {
+                    Ok(()) => drop(self.probed.insert(object, eip)),
                     // Its EIP may be gone meanwhile.
-                    match stage.probe(kind, NS, &name) {
-                        Ok(()) => drop(self.probed.insert(object)),
-                        Err(Failure::Wrong(why)) => stage.note(why),
-                        other => return other,
-                    }
+                    Err(Failure::Wrong(why)) => stage.note(why),
+                    other => return other,
                 }
             }
         }
@@ -258,6 +266,13 @@ pub fn pair(n: usize) -> String {
 /// The name of an EIP that moves.
 pub fn roamer(n: usize) -> String {
     format!("roam-{n}")
+}
+
+/// The UID of an object that exists and is not being deleted.
+fn staying(stage: &Stage, kind: &str, name: &str) -> Option<String> {
+    let object = stage.live(kind, NS, name)?;
+    let deleted = object.pointer("/metadata/deletionTimestamp").is_some();
+    (!deleted).then(|| text(&object, "/metadata/uid"))
 }
 
 fn scale_operator(stage: &Stage, replicas: u32) -> Outcome {
