@@ -78,9 +78,7 @@ pub async fn run(lab_name: &str) -> Result<()> {
          address look alive. Watch Ready and the probes of both EIPs (a ping every 20 ms).",
     );
     let outcome = race::run(&screen, &lab, &history).await?;
-    for watch in watches {
-        watch.abort();
-    }
+    drop(watches);
 
     screen.step("Summary", "");
     screen.note(&format!(

@@ -31,6 +31,10 @@ pub const INTERVAL_US: u64 = 20_000;
 pub const PATIENCE_US: u64 = 700_000;
 /// Size of receive buffers: enough for a second of answers.
 const BUFFER: usize = 4 << 20;
+/// Size of send buffers. What waits for a neighbour that does not answer counts against
+/// the socket, up to `net.ipv6.neigh.default.unres_qlen_bytes` for each; it must not keep
+/// requests to others from being sent.
+const WAITING: usize = 64 << 20;
 
 /// How a target is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,6 +198,8 @@ impl Sockets {
                 .doing(|| "open a socket to probe with".into())?;
             sockopt::set_socket_recv_buffer_size_force(&fd, BUFFER)
                 .doing(|| "enlarge a receive buffer".into())?;
+            sockopt::set_socket_send_buffer_size_force(&fd, WAITING)
+                .doing(|| "enlarge a send buffer".into())?;
             Ok::<OwnedFd, LabError>(fd)
         };
         let (v4, v6) = (AddressFamily::INET, AddressFamily::INET6);

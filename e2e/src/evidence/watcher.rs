@@ -4,9 +4,12 @@
 //! version is missed while the API server still keeps it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt as _};
@@ -60,24 +63,45 @@ pub fn resource(kind: &str) -> Option<ApiResource> {
         })
 }
 
-/// Watches all of [`KINDS`] until the handles are aborted. Leases of nodes are
-/// left out: they are the cluster's own heartbeat.
+/// The watches of all of [`KINDS`]; they end when this is dropped.
+pub struct Watches {
+    tasks: Vec<JoinHandle<()>>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Watches {
+    /// Whether the API server shows changes of every kind at this moment.
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) == self.tasks.len()
+    }
+}
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Watches all of [`KINDS`]. Leases of nodes are left out: they are the cluster's own
+/// heartbeat.
 #[must_use]
-pub fn start(client: &Client, history: &History) -> Vec<JoinHandle<()>> {
-    KINDS
+pub fn start(client: &Client, history: &History) -> Watches {
+    let open = Arc::new(AtomicUsize::new(0));
+    let tasks = KINDS
         .iter()
         .filter_map(|(_, _, kind, _)| {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind)?);
-            Some(tokio::spawn(follow(
-                api,
-                (*kind).to_owned(),
-                history.clone(),
-            )))
+            let (kind, history) = ((*kind).to_owned(), history.clone());
+            Some(tokio::spawn(follow(api, kind, history, open.clone())))
         })
-        .collect()
+        .collect();
+    Watches { tasks, open }
 }
 
-async fn follow(api: Api<DynamicObject>, kind: String, history: History) {
+async fn follow(api: Api<DynamicObject>, kind: String, history: History, open: Arc<AtomicUsize>) {
     let mut known: BTreeMap<(String, String), Value> = BTreeMap::new();
     let mut version: Option<String> = None;
     loop {
@@ -96,7 +120,16 @@ async fn follow(api: Api<DynamicObject>, kind: String, history: History) {
             });
         }
         let mut reached = listed;
-        while stream(&api, &mut reached, &mut known, &kind, &history).await {
+        loop {
+            let params = WatchParams::default().timeout(280);
+            if let Ok(events) = api.watch(&params, &reached).await {
+                open.fetch_add(1, Ordering::Relaxed);
+                let goes_on = stream(events, &mut reached, &mut known, &kind, &history).await;
+                open.fetch_sub(1, Ordering::Relaxed);
+                if !goes_on {
+                    break;
+                }
+            }
             sleep(PAUSE).await;
         }
         version = Some(reached);
@@ -105,19 +138,13 @@ async fn follow(api: Api<DynamicObject>, kind: String, history: History) {
 
 /// Follows one watch to its end; whether it can be gone on with from the version reached.
 async fn stream(
-    api: &Api<DynamicObject>,
+    events: impl Stream<Item = kube::Result<WatchEvent<DynamicObject>>>,
     version: &mut String,
     known: &mut BTreeMap<(String, String), Value>,
     kind: &str,
     history: &History,
 ) -> bool {
-    let Ok(events) = api
-        .watch(&WatchParams::default().timeout(280), version)
-        .await
-    else {
-        return true;
-    };
-    let mut events = events.boxed();
+    let mut events = pin!(events);
     while let Some(event) = events.next().await {
         let (object, gone) = match event {
             Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => (object, false),

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 use serde_json::Value;
+use sluice_e2e::evidence::History;
 use sluice_e2e::evidence::checker::Demands;
 use sluice_e2e::evidence::history::{Harm, Mark};
 use sluice_e2e::evidence::journal::{self, Keeper};
 use sluice_e2e::evidence::leak::LookOut;
 use sluice_e2e::evidence::prober::{Method, Prober, Target};
-use sluice_e2e::evidence::{History, watcher};
+use sluice_e2e::evidence::watcher::{self, Watches};
 use sluice_e2e::{Host, Lab};
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome, wrong};
 use crate::runner::INTERRUPTED;
@@ -44,8 +44,9 @@ pub struct Stage {
     pub chaos: bool,
     /// Tenant pods whose node went off: the container that ended by it.
     pub ended: BTreeMap<String, String>,
+    /// The record's own watches.
+    pub watches: Watches,
     runtime: Runtime,
-    watchers: Vec<JoinHandle<()>>,
     servers: Vec<Child>,
     random: u64,
     name: String,
@@ -62,7 +63,7 @@ impl Stage {
             .build()?;
         let client = runtime.block_on(lab.client())?;
         let history = History::new();
-        let watchers = {
+        let watches = {
             let _inside = runtime.enter();
             watcher::start(&client, &history)
         };
@@ -87,7 +88,7 @@ impl Stage {
             chaos: false,
             ended: BTreeMap::new(),
             runtime,
-            watchers,
+            watches,
             servers: Vec::new(),
             random: seed | 1,
             name: String::new(),
@@ -355,9 +356,6 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for watcher in &self.watchers {
-            watcher.abort();
-        }
         for server in &mut self.servers {
             let _ = server.kill();
             let _ = server.wait();

@@ -95,10 +95,14 @@ impl World {
         self.mend(stage, Instant::now())?;
         self.probe(stage)?;
         let lease = stage.operator_lease();
-        let renewed = self.operator.as_ref().is_some_and(|was| *was != lease);
-        if renewed && !lease.is_empty() && !self.is_cut() {
-            self.operator = None;
-            stage.history.mark(Mark::OperatorBack);
+        if let Some(was) = &mut self.operator {
+            if !stage.watches.are_open() {
+                // An API server that has just started shows an operator no more than us.
+                *was = lease;
+            } else if *was != lease && !lease.is_empty() && !self.is_cut() {
+                self.operator = None;
+                stage.history.mark(Mark::OperatorBack);
+            }
         }
         Ok(())
     }
