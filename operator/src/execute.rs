@@ -387,6 +387,7 @@ fn gone(resource: &Resource, key: &Key, uid: &Uid) -> Event {
         child: resource.child,
         key: key.clone(),
         uid: uid.clone(),
+        version: u64::MAX,
     }
 }
 

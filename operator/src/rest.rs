@@ -7,6 +7,9 @@ use http::{Method, Request, header};
 use kube::Client;
 use serde_json::Value;
 
+#[cfg(test)]
+mod tests;
+
 /// Why a request did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -133,11 +136,33 @@ impl Rest {
                 "no answer within {:?}",
                 self.timeout
             ))),
-            Ok(Err(error)) => Err(classify(&error)),
+            Ok(Err(error)) => Err(answered(path, &error)),
             Ok(Ok(text)) => serde_json::from_str(&text)
                 .map_err(|e| Failure::Unknown(format!("answer is no JSON: {e}"))),
         }
     }
+}
+
+/// What the answer to a request for `path` means. What is not found may be another object:
+/// the Role that a RoleBinding names, or whatever a webhook looked for.
+fn answered(path: &str, error: &kube::Error) -> Failure {
+    match (classify(error), error) {
+        (Failure::NotFound, kube::Error::Api(status)) if !names(path, status) => {
+            Failure::Unknown(format!("another object is not found: {}", status.message))
+        }
+        (failure, _) => failure,
+    }
+}
+
+/// Whether a `Status` is about the object that a path is of.
+fn names(path: &str, status: &kube::core::Status) -> bool {
+    let Some(details) = &status.details else {
+        return false;
+    };
+    let path = path.split('?').next().unwrap_or_default();
+    let path = path.strip_suffix("/status").unwrap_or(path);
+    let own = [details.name.as_str(), details.kind.as_str()];
+    path.rsplit('/').take(2).eq(own)
 }
 
 /// What an error of the client means.

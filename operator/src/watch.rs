@@ -264,11 +264,13 @@ impl Watcher {
             WatchEvent::Deleted(object) => {
                 match convert::identity(&object) {
                     Ok((key, uid)) => {
+                        let ended = version(&object).and_then(|version| version.parse().ok());
                         let gone = Event::Delete {
                             kind: self.kind,
                             child: resource.child,
                             key,
                             uid,
+                            version: ended.unwrap_or(u64::MAX),
                         };
                         (self.sink)(vec![gone]);
                     }

@@ -9,7 +9,7 @@ use sluice_crds::internal::{AddressClaimSpec, ClaimOwner, ClaimOwnerKind, ClaimP
 use sluice_crds::user::{IpFamily, IpFamilyPolicy};
 
 use super::Operator;
-use super::action::{Action, Target};
+use super::action::{Action, Outcome, Target};
 use super::event::{Key, Kind};
 use super::resolve::eip::EipView;
 use super::resolve::gateway::GatewayView;
@@ -27,6 +27,9 @@ pub(crate) fn name_of(network: &str, address: IpAddr) -> String {
 fn claim_target(name: &str) -> Target {
     Target::Object(Kind::AddressClaim, cluster_key(name))
 }
+
+/// Counts the leaders that have made sure of the claim.
+const ANNOTATION_FENCED: &str = "internal.sluice.dev/fenced";
 
 /// A claim's way to another gateway.
 #[derive(Clone, Debug)]
@@ -84,7 +87,7 @@ impl Operator {
                 }
             }
         }
-        view.allocating = !chosen.is_empty();
+        view.allocating |= !chosen.is_empty();
         for choice in chosen {
             let (name, action) = match choice {
                 Choice::New(address) => {
@@ -247,9 +250,42 @@ impl Operator {
         None
     }
 
+    /// Whether no late write can take a claim away from its gateway: this leader has
+    /// written it, or the gateway's header has had its address all along. Whoever sent such
+    /// a write had seen the address gone from the header, and did not bring it back.
+    pub(super) fn is_sure(&self, claim: &AddressClaim) -> bool {
+        if self.written.contains(&claim.uid()) {
+            return true;
+        }
+        let Some(site) = self.sites.get(&Uid::new(&claim.spec.gateway_uid)) else {
+            return false;
+        };
+        let owner = Uid::new(&claim.spec.owner.uid);
+        let has = |line: &str| line.split(' ').any(|word| word == claim.spec.address);
+        // Of a header whose slices somebody deleted nothing can be told.
+        site.history.uid().is_some() && !site.history.known()
+            || site
+                .history
+                .published(&owner)
+                .is_some_and(|lines| lines.iter().any(|since| has(&since.line)))
+    }
+
+    /// A claim was written by this leader: what an earlier one may still send is void.
+    pub(super) fn claim_done(&mut self, action: &Action, outcome: &Outcome) {
+        let (Action::CreateClaim(claim) | Action::UpdateClaim(claim), Outcome::Done) =
+            (action, outcome)
+        else {
+            return;
+        };
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        if let Some(stands) = self.world.claims.get(&cluster_key(name)) {
+            self.written.insert(stands.uid());
+        }
+    }
+
     /// Hands claims over to the gateway that the EIP names now, once the old one
-    /// holds nothing of it any more.
-    fn move_claims(&mut self, key: &Key, view: &EipView, gateway: &Uid) {
+    /// holds nothing of their address any more, and makes sure of those that are there.
+    fn move_claims(&mut self, key: &Key, view: &mut EipView, gateway: &Uid) {
         if view.addresses == view.granted {
             return;
         }
@@ -258,25 +294,35 @@ impl Operator {
             let Some(claim) = self.world.claims.get(&cluster_key(&name)).cloned() else {
                 continue;
             };
+            let Ok(address) = claim.spec.address.parse::<IpAddr>() else {
+                continue;
+            };
             // A handover that has begun is ended, and then goes on to where the EIP is now.
             let to = self.handed_to(&claim).unwrap_or(gateway).clone();
-            if claim.spec.gateway_uid == to.as_str()
-                || claim.spec.phase != ClaimPhase::Bound
-                || self.is_releasing(&claim)
-            {
+            if claim.spec.phase != ClaimPhase::Bound || self.is_releasing(&claim) {
+                continue;
+            }
+            let subject = Subject::Eip(key.clone());
+            if claim.spec.gateway_uid == to.as_str() {
+                let has = view.verdict.ok && view.addresses.get(family(address)) == Some(address);
+                if has && !self.is_sure(&claim) {
+                    view.allocating = true;
+                    let fence = Action::UpdateClaim(counted(claim));
+                    self.queue.set(&subject, claim_target(&name), Some(fence));
+                }
                 continue;
             }
             let old = Uid::new(&claim.spec.gateway_uid);
-            let subject = Subject::Eip(key.clone());
             let rules: Vec<Uid> = self
                 .world
                 .rules_by_eip
                 .of(key)
                 .filter_map(|rule| self.views.rules.get(rule).map(|v| v.uid.clone()))
                 .collect();
-            let mut done = self.removed(&old, &view.uid, None, &subject);
+            // Of the other family's address the old gateway may have got the claim again.
+            let mut done = self.removed(&old, &view.uid, Some(address), &subject);
             for rule in rules {
-                done &= self.removed(&old, &rule, None, &subject);
+                done &= self.removed(&old, &rule, Some(address), &subject);
             }
             if done {
                 let handover = Handover {
@@ -376,6 +422,18 @@ impl Operator {
         }
         Ok(all)
     }
+}
+
+/// The claim with another resourceVersion, and else as it is.
+fn counted(mut claim: AddressClaim) -> AddressClaim {
+    let annotations = claim.metadata.annotations.get_or_insert_default();
+    let count: u64 = annotations
+        .get(ANNOTATION_FENCED)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or_default();
+    let next = count.wrapping_add(1).to_string();
+    annotations.insert(ANNOTATION_FENCED.to_owned(), next);
+    claim
 }
 
 enum Choice {

@@ -291,8 +291,13 @@ pub enum Event {
         child: Option<ChildKind>,
         /// Its namespace and name.
         key: Key,
-        /// The UID that is gone, for good.
+        /// The UID that is gone.
         uid: Uid,
+        /// `resourceVersion` of its end: what is not newer is a late word of it. A watch of
+        /// objects with a label says that an object ended when it lost the label, and has
+        /// it again later. [`u64::MAX`] for what no request finds any more: it is gone for
+        /// good.
+        version: u64,
     },
     /// A fresh, most-recent list of a kind: what is not in it, and not newer, is gone.
     Reset {

@@ -10,6 +10,7 @@ impl Operator {
         for left in std::mem::take(&mut self.world.left) {
             let (kind, key, uid) = (left.kind, left.key, left.uid);
             self.resting.remove(&uid);
+            self.written.remove(&uid);
             self.held_back.remove(&uid);
             if self.world.claims_by_owner.count(&uid) == 0 {
                 self.proven_gone.remove(&uid);
@@ -49,6 +50,7 @@ impl Operator {
             ("held_back", self.held_back.len()),
             ("releasing", self.releasing.len()),
             ("handing", self.handing.len()),
+            ("written", self.written.len()),
             ("resting", self.resting.len()),
             ("told", self.told.len()),
             ("views of pools", self.views.pools.len()),

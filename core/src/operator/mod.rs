@@ -113,6 +113,8 @@ pub struct Operator {
     /// Claims that are handed to another gateway, by name: neither may have the address
     /// until it is known which one does.
     handing: BTreeMap<String, Handover>,
+    /// UIDs of claims that this leader has written itself.
+    written: BTreeSet<Uid>,
     /// When this leader first saw a claim that rests.
     resting: BTreeMap<Uid, Millis>,
     /// When a gateway's status was last written.
@@ -142,6 +144,7 @@ impl Operator {
             held_back: BTreeMap::new(),
             releasing: BTreeMap::new(),
             handing: BTreeMap::new(),
+            written: BTreeSet::new(),
             resting: BTreeMap::new(),
             told: BTreeMap::new(),
             announcer: Announcer::default(),
@@ -239,6 +242,7 @@ impl Operator {
             self.succeeded(target);
         }
         self.site_done(&subject, &action, outcome, now);
+        self.claim_done(&action, outcome);
         self.world.mark(subject);
         if let Target::Status(kind, key) = target {
             self.announced(*kind, key, *outcome == Outcome::Done, now);
@@ -300,7 +304,7 @@ impl Operator {
             match &subject {
                 Subject::Pool(name) => self.decide_pool(name),
                 Subject::Gateway(key) => self.decide_gateway(key),
-                Subject::Eip(key) => self.decide_eip(key),
+                Subject::Eip(key) => self.decide_eip(key, now),
                 Subject::RulesOf(eip) => self.decide_rules(eip),
                 Subject::Snats(gateway) => self.decide_snats(gateway),
                 Subject::Room(gateway) => self.decide_room(gateway),

@@ -16,7 +16,7 @@ use super::lease::LeaseClock;
 use super::publish::{self, Pending, Swept};
 use super::roll::Roll;
 use super::subject::Subject;
-use super::world::{Meta, Record};
+use super::world::{Meta, Record, gateway_of};
 use crate::config::Cutter;
 use crate::identity::Uid;
 
@@ -38,6 +38,8 @@ pub(crate) struct Site {
     pub stale: bool,
     pub pending: Option<Pending>,
     pub history: History,
+    /// Whose lines the history saw change, until that is weighed.
+    pub changed: Vec<Uid>,
     /// The header whose content the history has taken in last.
     pub followed: Option<GatewayConfigSpec>,
     pub clock: LeaseClock,
@@ -124,7 +126,12 @@ impl Operator {
         let site = self.site(uid, Some(key.clone()));
         site.instances = instances;
         site.stale |= lost;
-        let changed = self.follow_header(uid, &key, now);
+        self.follow_header(uid, &key, now);
+        let changed = self
+            .sites
+            .get_mut(uid)
+            .map(|site| std::mem::take(&mut site.changed))
+            .unwrap_or_default();
         self.settle(uid);
         self.weigh(uid, &key, &changed, now);
         self.fence(uid);
@@ -153,31 +160,54 @@ impl Operator {
         }
     }
 
-    /// Takes in the header as it stands; the UIDs whose lines changed come back.
-    fn follow_header(&mut self, uid: &Uid, key: &Key, now: Millis) -> Vec<Uid> {
+    /// Takes in the header of an EIP's gateway, before what the EIP has there is decided.
+    pub(super) fn catch_up_for(&mut self, eip: &Key, now: Millis) {
+        let Some(eip) = self.world.eips.get(eip) else {
+            return;
+        };
+        let key = gateway_of(eip);
+        let Some(uid) = self.world.gateways.get(&key).map(Record::uid) else {
+            return;
+        };
+        let behind = match (self.header_of(&uid, &key), self.sites.get(&uid)) {
+            (Some(header), Some(site)) => !site.history.is_at(header),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if behind {
+            self.site(&uid, Some(key.clone()));
+            self.follow_header(&uid, &key, now);
+            self.mark(Subject::Site(uid));
+        }
+    }
+
+    /// Takes in the header as it stands, and notes whose lines changed.
+    fn follow_header(&mut self, uid: &Uid, key: &Key, now: Millis) {
         let header = self
             .world
             .configs
             .get(key)
             .filter(|h| h.spec.gateway.uid == uid.as_str());
         let Some(site) = self.sites.get_mut(uid) else {
-            return Vec::new();
+            return;
         };
         let Some(header) = header else {
             // One that somebody deleted is made again.
             site.stale |= site.history.uid().is_some();
-            return site.history.lose();
+            let lost = site.history.lose();
+            site.changed.extend(lost);
+            return;
         };
         let (header_uid, generation) = (header.uid(), header.generation());
         let news = site.history.uid() != Some(&header_uid)
             || site.history.current() != generation
             || !site.history.known();
         if !news {
-            return Vec::new();
+            return;
         }
         let content = publish::content(site, &self.world, header);
         let Some(site) = self.sites.get_mut(uid) else {
-            return Vec::new();
+            return;
         };
         let is_ours = |p: &Pending| {
             p.header.digest == header.spec.digest && p.header.slices == header.spec.slices
@@ -201,7 +231,7 @@ impl Operator {
         if site.history.is_at(header) {
             site.followed = Some(header.spec.clone());
         }
-        changed
+        site.changed.extend(changed);
     }
 
     /// Lets the history forget what all instances have left behind.

@@ -8,7 +8,7 @@ use sluice_crds::AddressClaim;
 use sluice_crds::internal::ClaimOwnerKind;
 
 use super::Operator;
-use super::event::{Key, Kind};
+use super::event::{Key, Kind, Millis};
 use super::resolve::rules::{Ask, RuleView};
 use super::resolve::{self};
 use super::subject::Subject;
@@ -154,7 +154,8 @@ impl Operator {
         self.mark(Subject::Status(Kind::NATGateway, key.clone()));
     }
 
-    pub(super) fn decide_eip(&mut self, key: &Key) {
+    pub(super) fn decide_eip(&mut self, key: &Key, now: Millis) {
+        self.catch_up_for(key, now);
         let Some(eip) = self.world.eips.get(key) else {
             if let Some(old) = self.views.eips.remove(key) {
                 self.no_longer_turns(key, old.gateway_uid.as_ref());
@@ -171,7 +172,9 @@ impl Operator {
         };
         let releasing = |claim: &AddressClaim| self.is_releasing(claim);
         let handed_to = |claim: &AddressClaim| self.handed_to(claim).cloned();
-        let mut view = resolve::eip::resolve(&self.world, &self.views, eip, releasing, handed_to);
+        let sure = |claim: &AddressClaim| self.is_sure(claim);
+        let mut view =
+            resolve::eip::resolve(&self.world, &self.views, eip, releasing, handed_to, sure);
         self.allocate(key, &mut view);
         if self.views.eips.get(key) != Some(&view) {
             let before = self.views.eips.get(key).and_then(|v| v.gateway_uid.clone());

@@ -98,7 +98,8 @@ pub struct World {
     /// How often a watch broke.
     breaks: u64,
     seen: BTreeSet<Kind>,
-    gone: BTreeSet<Uid>,
+    /// With the last resourceVersion that is known to be past.
+    gone: BTreeMap<Uid, u64>,
     gone_order: VecDeque<Uid>,
 }
 
@@ -147,7 +148,8 @@ impl World {
                 child,
                 key,
                 uid,
-            } => self.delete(kind, child, &key, &uid),
+                version,
+            } => self.delete(kind, child, &key, &uid, version),
             Event::Reset {
                 kind,
                 objects,
@@ -177,15 +179,24 @@ impl World {
 
     fn apply(&mut self, object: Object) {
         let (_, _, uid) = object.identity();
-        if self.gone.contains(&uid) {
-            return;
+        if let Some(last) = self.gone.get(&uid) {
+            if object.version() <= *last {
+                return;
+            }
+            // It has the label again by which it is watched.
+            self.gone.remove(&uid);
+            self.gone_order.retain(|gone| *gone != uid);
         }
         self.put(object);
     }
 
-    fn delete(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key, uid: &Uid) {
-        self.bury(uid);
-        if self.uid_of(kind, child, key).as_ref() == Some(uid) {
+    fn delete(&mut self, kind: Kind, child: Option<ChildKind>, key: &Key, uid: &Uid, version: u64) {
+        let stands = self.uid_of(kind, child, key).as_ref() == Some(uid);
+        if stands && self.version_of(kind, child, key) > Some(version) {
+            return;
+        }
+        self.bury(uid, version);
+        if stands {
             self.remove(kind, child, key);
         }
     }
@@ -201,14 +212,12 @@ impl World {
             .map(|o| (o.child_kind(), o.identity().1))
             .collect();
         for (child, key) in self.keys_of(kind) {
-            let came_since = || {
-                let listed_at = versions.get(&child).copied().unwrap_or(u64::MAX);
-                self.version_of(kind, child, &key) > Some(listed_at)
-            };
+            let listed_at = versions.get(&child).copied().unwrap_or(u64::MAX);
+            let came_since = || self.version_of(kind, child, &key) > Some(listed_at);
             if !listed.contains(&(child, key.clone())) && !came_since() {
-                // What a newest list lacks is gone for good, whatever a late answer says.
+                // What a newest list lacks is gone, whatever a late answer says.
                 if let Some(uid) = self.uid_of(kind, child, &key) {
-                    self.bury(&uid);
+                    self.bury(&uid, listed_at);
                 }
                 self.remove(kind, child, &key);
             }
@@ -226,9 +235,13 @@ impl World {
         }
     }
 
-    fn bury(&mut self, uid: &Uid) {
-        if self.gone.insert(uid.clone()) {
-            self.gone_order.push_back(uid.clone());
+    fn bury(&mut self, uid: &Uid, version: u64) {
+        match self.gone.get_mut(uid) {
+            Some(last) => *last = version.max(*last),
+            None => {
+                self.gone.insert(uid.clone(), version);
+                self.gone_order.push_back(uid.clone());
+            }
         }
         while self.gone_order.len() > GONE_MAX {
             if let Some(old) = self.gone_order.pop_front() {

@@ -35,6 +35,7 @@ fn adds_less_deletes_is_the_gauge_whatever_comes_twice() {
                 name: name.into(),
             },
             uid: Uid::new("u"),
+            version: u64::MAX,
         });
     };
     apply(claim("a", "10.0.0.1"));

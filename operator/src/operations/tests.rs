@@ -43,6 +43,7 @@ fn gone(uid: &str) -> Event {
             name: "web".into(),
         },
         uid: Uid::new(uid),
+        version: u64::MAX,
     }
 }
 

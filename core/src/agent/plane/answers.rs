@@ -121,7 +121,12 @@ impl Plane {
             self.silent();
         }
         let fresh: Addresses = answered.difference(&before).copied().collect();
-        self.announce(now, &fresh);
+        if self.inspection.drift.is_empty() {
+            self.announce(now, &fresh);
+        } else {
+            // It was put right on the way.
+            self.announce(now, &answered);
+        }
         let unknown = std::mem::take(&mut self.flush_unknown);
         if flush_again || unknown {
             self.flush_at = Some(after(now, FLUSH_AGAIN_MS));

@@ -67,13 +67,15 @@ struct Place {
 
 /// Decides about an EIP, all but the allocation of what it lacks. It does not have
 /// what `releasing` says is on its way back: another claim of that family counts. What
-/// is on its way to the gateway that `handed_to` names is nobody's to program.
+/// is on its way to the gateway that `handed_to` names is nobody's to program, nor is what
+/// it is not `sure` to have.
 pub(crate) fn resolve(
     world: &World,
     views: &Views,
     eip: &EIP,
     releasing: impl Fn(&AddressClaim) -> bool,
     handed_to: impl Fn(&AddressClaim) -> Option<Uid>,
+    sure: impl Fn(&AddressClaim) -> bool,
 ) -> EipView {
     let key = eip.key();
     let gateway = gateway_of(eip);
@@ -136,7 +138,9 @@ pub(crate) fn resolve(
         let handed_to = handed_to(claim);
         match &view.gateway_uid {
             Some(uid) if handed_to.is_none() && uid.as_str() == claim.spec.gateway_uid => {
-                view.granted.insert(address);
+                if sure(claim) {
+                    view.granted.insert(address);
+                }
             }
             Some(_) => {
                 let old = handed_to.unwrap_or_else(|| Uid::new(&claim.spec.gateway_uid));

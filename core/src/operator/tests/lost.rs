@@ -348,11 +348,12 @@ fn a_new_leader_whose_list_lacks_an_eip_leaves_it_its_address() {
     stage.apply(eip("tenants", "web", "egress"));
     // The address is bound; nothing of it is published yet.
     let claims = |stage: &Stage| {
-        stage
-            .server
-            .all(Kind::AddressClaim)
-            .cloned()
-            .collect::<Vec<_>>()
+        let all = stage.server.all(Kind::AddressClaim);
+        all.filter_map(|object| match object {
+            Object::AddressClaim(claim) => Some((claim.metadata.uid.clone(), claim.spec.clone())),
+            _ => None,
+        })
+        .collect::<Vec<_>>()
     };
     let before = claims(&stage).len();
     while claims(&stage).len() < before + 2 {
@@ -379,4 +380,42 @@ fn a_new_leader_whose_list_lacks_an_eip_leaves_it_its_address() {
     assert_eq!(claims(&stage), bound);
     all_is_ready(&mut stage);
     assert_eq!(claims(&stage).len(), bound.len());
+}
+
+#[test]
+fn a_lease_that_lost_its_label_counts_again_once_it_has_it_back() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let slot = (Kind::Lease, None, key("net", "sluice-egress"));
+    let renew = |stage: &mut Stage, time: &str| {
+        let renewed = stage.server.change(&slot, false, |object| {
+            if let Object::Lease(lease) = object {
+                time.clone_into(&mut lease.renew_time);
+            }
+        });
+        assert!(renewed);
+        let lease = stage.server.get(Kind::Lease, &slot.2).cloned().unwrap();
+        (lease.identity().2, lease.version())
+    };
+    // A watch of what has the label ends with the version that lacks it.
+    let (uid, version) = renew(&mut stage, "2026-01-01T00:00:01.000000Z");
+    let log = stage.server.log.get_mut(&Kind::Lease).unwrap();
+    log.pop();
+    log.push(Event::Delete {
+        kind: Kind::Lease,
+        child: None,
+        key: slot.2.clone(),
+        uid,
+        version,
+    });
+    stage.deliver_all();
+    stage.poll();
+    assert!(!stage.not_ready().is_empty() || !stage.in_flight.is_empty());
+    renew(&mut stage, "2026-01-01T00:00:02.000000Z");
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+    stage.apply(eip("tenants", "more", "egress"));
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
 }

@@ -105,25 +105,11 @@ fn while_the_old_gateway_is_stopped_the_address_is_nobody_elses() {
 
 #[test]
 fn an_eip_that_comes_back_waits_for_the_write_that_handed_its_address_over() {
-    let hands_over = |action: &Action| matches!(action, Action::UpdateClaim(_));
     for lost in [false, true] {
         let mut stage = two_gateways();
         let address = stage.eip("tenants", "web").ipv4.unwrap();
         move_to(&mut stage, "web", "second");
-        // All but the write of the claims.
-        let go_on = |stage: &mut Stage| {
-            for _ in 0..60 {
-                stage.deliver_all();
-                stage.poll();
-                while let Some(n) = stage.in_flight.iter().position(|a| !hands_over(a)) {
-                    stage.execute(n, Fate::Done);
-                }
-                stage.cluster();
-                stage.agent_round();
-                stage.now.0 += 100;
-            }
-        };
-        go_on(&mut stage);
+        go_on_without_claims(&mut stage);
         assert!(stage.in_flight.iter().any(hands_over));
         move_to(&mut stage, "web", "egress");
         if lost {
@@ -131,13 +117,110 @@ fn an_eip_that_comes_back_waits_for_the_write_that_handed_its_address_over() {
             let sent = stage.in_flight.len();
             (0..sent).for_each(|_| assert!(stage.execute(0, Fate::Lost)));
         }
-        go_on(&mut stage);
+        go_on_without_claims(&mut stage);
         assert!(!holds(&mut stage, "egress", &address));
         assert!(!is_ready(&stage, Kind::EIP, "web"));
         stage.settle();
         assert_eq!(stage.not_ready(), Default::default());
         assert!(holds(&mut stage, "egress", &address));
     }
+}
+
+/// All that can move moves for a while, but no write of a claim.
+fn go_on_without_claims(stage: &mut Stage) {
+    for _ in 0..60 {
+        stage.deliver_all();
+        stage.poll();
+        while let Some(n) = stage.in_flight.iter().position(|a| !hands_over(a)) {
+            stage.execute(n, Fate::Done);
+        }
+        stage.cluster();
+        stage.agent_round();
+        stage.now.0 += 100;
+    }
+}
+
+fn hands_over(action: &Action) -> bool {
+    matches!(action, Action::UpdateClaim(_))
+}
+
+#[test]
+fn an_eip_of_which_one_family_was_handed_over_comes_back_with_both() {
+    let mut stage = two_gateways();
+    move_to(&mut stage, "web", "second");
+    go_on_without_claims(&mut stage);
+    let under_way = stage.in_flight.iter().filter(|a| hands_over(a)).count();
+    assert_eq!(under_way, 2);
+    // One lands, of the other nothing is known yet.
+    let n = stage.in_flight.iter().position(hands_over).unwrap();
+    stage.execute(n, Fate::Done);
+    stage.deliver_all();
+    move_to(&mut stage, "web", "egress");
+    let other = |action: &Action| match action {
+        Action::UpdateClaim(claim) => claim.spec.address.contains(':'),
+        _ => false,
+    };
+    for _ in 0..60 {
+        stage.deliver_all();
+        stage.poll();
+        while let Some(n) = stage.in_flight.iter().position(|a| !other(a)) {
+            stage.execute(n, Fate::Done);
+        }
+        stage.cluster();
+        stage.agent_round();
+        stage.now.0 += 100;
+    }
+    let address = stage.eip("tenants", "web").ipv4.unwrap();
+    assert!(holds(&mut stage, "egress", &address));
+    while let Some(n) = stage.in_flight.iter().position(other) {
+        stage.execute(n, Fate::Lost);
+    }
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+}
+
+#[test]
+fn a_late_handover_of_an_earlier_leader_takes_no_address_away() {
+    let mut stage = two_gateways();
+    let address = stage.eip("tenants", "web").ipv4.unwrap();
+    move_to(&mut stage, "web", "second");
+    go_on_without_claims(&mut stage);
+    let late: Vec<Action> = stage.in_flight.extract_if(.., |a| hands_over(a)).collect();
+    assert_eq!(late.len(), 2);
+    // The next leader knows nothing of them.
+    move_to(&mut stage, "web", "egress");
+    stage.restart_operator();
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+    assert!(holds(&mut stage, "egress", &address));
+    agent(&mut stage, "egress").frozen = true;
+    move_to(&mut stage, "web", "second");
+    for action in &late {
+        let rendered = stage.rendered.clone();
+        stage.server.execute(action, &rendered);
+    }
+    go_on(&mut stage, |stage| {
+        assert!(!holds(stage, "second", &address));
+    });
+    agent(&mut stage, "egress").frozen = false;
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+    assert!(holds(&mut stage, "second", &address));
+}
+
+#[test]
+fn a_new_leader_writes_no_claim_that_is_in_a_header() {
+    let mut stage = two_gateways();
+    stage.restart_operator();
+    for _ in 0..60 {
+        stage.deliver_all();
+        stage.poll();
+        assert!(!stage.in_flight.iter().any(hands_over));
+        while stage.execute(0, Fate::Done) {}
+        stage.agent_round();
+        stage.now.0 += 100;
+    }
+    assert_eq!(stage.not_ready(), Default::default());
 }
 
 #[test]

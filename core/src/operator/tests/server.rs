@@ -161,11 +161,14 @@ impl Server {
     fn drop_slot(&mut self, slot: &Slot) {
         if let Some(object) = self.objects.remove(slot) {
             let uid = object.identity().2;
+            self.version += 1;
+            let version = self.version;
             self.log.entry(slot.0).or_default().push(Event::Delete {
                 kind: slot.0,
                 child: slot.1,
                 key: slot.2.clone(),
                 uid,
+                version,
             });
         }
     }

@@ -180,7 +180,7 @@ impl World {
         if let Some(old) = old
             && old.uid() != new.uid()
         {
-            self.bury(&old.uid());
+            self.bury(&old.uid(), u64::MAX);
             self.leave(kind, None, key, old.uid());
         }
     }

@@ -34,6 +34,7 @@ impl Server {
                 self.change(&slot, true, |o| {
                     if let Object::AddressClaim(o) = o {
                         o.spec = claim.spec.clone();
+                        o.metadata.annotations = claim.metadata.annotations.clone();
                     }
                 });
                 self.answer(&slot, None, Outcome::Done)
@@ -260,5 +261,6 @@ pub(super) fn gone(slot: &Slot, uid: &Uid) -> Event {
         child: slot.1,
         key: slot.2.clone(),
         uid: uid.clone(),
+        version: u64::MAX,
     }
 }
