@@ -471,6 +471,7 @@ spec:
             child: None,
             key: key("net", "none"),
             uid,
+            version: u64::MAX,
         });
         assert_eq!(fed, Vec::from_iter(gone));
     }

@@ -3,21 +3,23 @@
 //! A watch that breaks goes on at the resourceVersion where it broke, so no
 //! version is missed while the API server still keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
 use kube::core::GroupVersionKind;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::history::{History, What};
+use super::history::{Harm, History, Mark, What};
 
 /// Group, version, kind and plural of all that is watched.
 pub const KINDS: [(&str, &str, &str, &str); 11] = [
@@ -99,6 +101,34 @@ pub fn start(client: &Client, history: &History) -> Watches {
         })
         .collect();
     Watches { tasks, open }
+}
+
+/// Notes of the pods with a label that they end ([`Mark::Doom`], [`Mark::Fault`]), whoever
+/// deleted them: a ReplicaSet that has one too many, or people.
+pub async fn endings(client: Client, label: String, history: History) {
+    let pods: Api<Pod> = Api::all(client);
+    let config = watcher::Config::default().labels(&label);
+    let mut events = pin!(watcher(pods, config).default_backoff());
+    let mut ended = BTreeSet::new();
+    while let Some(event) = events.next().await {
+        let pod = match event {
+            Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod))
+                if pod.metadata.deletion_timestamp.is_some() =>
+            {
+                pod
+            }
+            Ok(watcher::Event::Delete(pod)) => pod,
+            _ => continue,
+        };
+        let uid = pod.uid().unwrap_or_default();
+        if ended.insert(uid.clone()) {
+            history.mark(Mark::Doom { pod: uid });
+            history.mark(Mark::Fault {
+                harm: Harm::Traffic,
+                text: format!("pod {} ends", pod.name_any()),
+            });
+        }
+    }
 }
 
 async fn follow(api: Api<DynamicObject>, kind: String, history: History, open: Arc<AtomicUsize>) {

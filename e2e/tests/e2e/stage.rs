@@ -18,6 +18,7 @@ use sluice_e2e::evidence::prober::{Method, Prober, Target};
 use sluice_e2e::evidence::watcher::{self, Watches};
 use sluice_e2e::{Host, Lab};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome, wrong};
 use crate::runner::INTERRUPTED;
@@ -251,6 +252,13 @@ impl Stage {
             harm,
             text: text.into(),
         });
+    }
+
+    /// Notes when pods with a label end, until the handle is aborted.
+    pub fn note_endings(&self, label: &str) -> Outcome<JoinHandle<()>> {
+        let client = self.runtime.block_on(self.lab.client())?;
+        let notes = watcher::endings(client, label.to_owned(), self.history.clone());
+        Ok(self.runtime.spawn(notes))
     }
 
     /// Notes that nothing is promised of these objects' traffic any more.

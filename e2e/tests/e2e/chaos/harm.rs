@@ -109,8 +109,12 @@ pub fn stop_agent(stage: &mut Stage, world: &mut World) -> Outcome {
     Ok(())
 }
 
-/// Somebody changes the kernel of the first gateway.
-pub fn edit(stage: &mut Stage, _: &mut World) -> Outcome {
+/// Somebody changes the kernel of the first gateway, whose agent can see it.
+pub fn edit(stage: &mut Stage, world: &mut World) -> Outcome {
+    let stopped = |(_, mend): &(Instant, Mend)| matches!(mend, Mend::Continue(_));
+    if world.broken.iter().any(stopped) {
+        return Ok(());
+    }
     let Ok((pod, _)) = stage.newest_pod(GATEWAY.1) else {
         return Ok(());
     };

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
+use sluice_crds::names::LABEL_GATEWAY;
 use sluice_e2e::Host;
 use sluice_e2e::control::Request;
 use sluice_e2e::evidence::Mark;
+use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome};
 use crate::gateway::{GATEWAY, NS, eip, fip, gateway, tenant};
@@ -52,6 +54,13 @@ pub struct World {
     pub tenants: bool,
     /// The objects that are probed, with the UID of their EIP.
     probed: BTreeMap<String, String>,
+    endings: JoinHandle<()>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.endings.abort();
+    }
 }
 
 impl World {
@@ -70,6 +79,7 @@ impl World {
             operator: None,
             tenants: true,
             probed: BTreeMap::new(),
+            endings: stage.note_endings(&format!("{LABEL_GATEWAY}={}", GATEWAY.1))?,
         };
         let mut eips: Vec<String> = (0..PAIRS).map(pair).collect();
         eips.extend((0..ROAMERS).map(roamer));
