@@ -135,18 +135,15 @@ pub(crate) fn resolve(
         if !view.addresses.insert(address) {
             continue;
         }
-        let handed_to = handed_to(claim);
-        match &view.gateway_uid {
-            Some(uid) if handed_to.is_none() && uid.as_str() == claim.spec.gateway_uid => {
-                if sure(claim) {
-                    view.granted.insert(address);
-                }
-            }
-            Some(_) => {
-                let old = handed_to.unwrap_or_else(|| Uid::new(&claim.spec.gateway_uid));
-                view.leaving = world.gateways_by_uid.get(&old).cloned();
-            }
-            None => {}
+        let Some(gateway) = &view.gateway_uid else {
+            continue;
+        };
+        let elsewhere = handed_to(claim).filter(|to| to != gateway);
+        let has_it = elsewhere.unwrap_or_else(|| Uid::new(&claim.spec.gateway_uid));
+        if has_it != *gateway {
+            view.leaving = world.gateways_by_uid.get(&has_it).cloned();
+        } else if sure(claim) {
+            view.granted.insert(address);
         }
     }
     view
