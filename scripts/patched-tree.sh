@@ -1,11 +1,13 @@
 # patched-tree.sh: sourced by the scripts that make mistakes in a copy of the tree.
 
 # copy_tree TREE: what git knows of, as it is now. The copies are new to cargo: it
-# builds again what a patch had changed in a copy before.
+# builds again what a patch had changed in a copy before. Without cargo's configuration:
+# that of the tree above counts there, too, and twice it would be other flags, with which
+# all dependencies would be built once more.
 copy_tree() {
   rm -rf "$1"
   mkdir -p "$1"
-  git ls-files -z | xargs -0 cp -d --parents -t "$1"
+  git ls-files -z -- ':!.cargo' | xargs -0 cp -d --parents -t "$1"
 }
 
 # patch_tree TREE ARGUMENTS...: `git apply` there. The copy is no repository, and must
