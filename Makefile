@@ -10,7 +10,7 @@ LAB := target/release/sluice-lab
 RELEASE := --release -p nfnetlink -p sluice-gateway-agent -p sluice-operator -p sluice-e2e -p kubectl-sluice
 
 .PHONY: help setup build images lab lab-down demo test test-full test-unit \
-        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test docs docs-test sim model mutants \
+        test-kernel test-ovn test-e2e e2e-run chart-test alerts-test docs docs-test sim model mutants mutants-all \
         chaos fuzz lint gen bench clean
 
 help: ## List the targets
@@ -87,6 +87,10 @@ model: ## Look at every order of steps in small worlds
 
 mutants: ## Make known mistakes in core, and see which tests catch them (NAMES)
 	@scripts/mutants.sh $(NAMES)
+
+# FILE=agent/ or SAMPLE=150 (SEED) for some of them; AGAIN=missed for what was not caught.
+mutants-all: ## Make all mutants that cargo-mutants lists for core, and count the caught (FILE, SAMPLE)
+	@scripts/mutants-all.sh
 
 fuzz: ## Feed the parsers for long (SECS each, 60 by default)
 	@FUZZ_SECS=$(or $(SECS),60) cargo test --quiet -p sluice-fuzz -p sluice-crds -p sluice-core \
