@@ -5,6 +5,7 @@
 #   FILE=agent/      only those of files whose path holds this
 #   SAMPLE=150       so many of them, by chance; SEED=1 decides which
 #   AGAIN=missed     those that were caught before, by whatever tree, are not run again
+#   OPT_LEVEL=0      builds the tests sooner (1 by default), and runs them slower
 # At least 95 in 100 must be caught, and each of the others has a line with the reason in
 # core/faults/survivors.txt. Results are in target/faults/all: result.jsonl, where a start
 # goes on that was interrupted, and missed.txt, what has no reason yet.

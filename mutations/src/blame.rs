@@ -199,10 +199,7 @@ impl<'ast> Visit<'ast> for Map {
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
         visit::visit_expr_call(self, call);
         // Where types do not agree, the error is about the call.
-        if is_named(&call.func, "either")
-            && let Some(Expr::If(made)) = call.args.first()
-            && let Some(id) = switch(&made.cond)
-        {
+        if let Some(id) = either(call) {
             self.around.push((range(call.span()), BTreeSet::from([id])));
         }
     }
@@ -228,6 +225,14 @@ fn gone(arm: &Arm) -> Option<(Range, u32)> {
     }
     match first {
         Expr::Unary(not) => Some((range(not.span()), switch(&not.expr)?)),
+        _ => None,
+    }
+}
+
+/// The mutant that hands out another iterator.
+fn either(call: &ExprCall) -> Option<u32> {
+    match call.args.last() {
+        Some(Expr::If(made)) if is_named(&call.func, "either") => switch(&made.cond),
         _ => None,
     }
 }

@@ -114,10 +114,12 @@ struct Output {
 }
 
 fn cargo(tree: &Path, what: &[&str]) -> Result<Output, Error> {
+    // Optimised a little, unless told otherwise: the simulation runs long.
+    let level = std::env::var("OPT_LEVEL").unwrap_or_else(|_| "1".to_owned());
+    let level = format!("profile.dev.package.sluice-core.opt-level={level}");
     let output = Command::new("cargo")
         .args(what)
-        // Optimised a little: the simulation runs long.
-        .args(["--config", "profile.dev.package.sluice-core.opt-level=1"])
+        .args(["--config", &level])
         .args(["--config", "profile.dev.package.sluice-core.debug=0"])
         .args(["--quiet", "-p", "sluice-core", "--lib"])
         .args(["--message-format", "json"])

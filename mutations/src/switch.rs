@@ -154,9 +154,9 @@ impl<'a> Switcher<'a> {
                 };
                 let id = mutant.id;
                 self.placed.insert(id);
-                // What is made stands in braces of its own, so that it is found by its errors.
-                whole = quote!({ crate::fault::either(
-                    if crate::fault::is(#id) { Some({ #instead }) } else { None }, #whole) });
+                // What is made comes last: where its items are of another type, it is to blame.
+                whole = quote!({ crate::fault::either(#whole,
+                    if crate::fault::is(#id) { Some({ #instead }) } else { None }) });
             }
             *body = parse_quote!({ #whole });
             return;

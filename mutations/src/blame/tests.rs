@@ -7,7 +7,7 @@ fn f() -> bool {
     }
     match x {
         2 if !crate::fault::is(2u32) && y => two,
-        3 => crate::fault::either(if crate::fault::is(4u32) { Some({ four }) } else { None }, { all }),
+        3 => crate::fault::either({ all }, if crate::fault::is(4u32) { Some({ four }) } else { None }),
         _ => ({ if crate::fault::is(3u32) { three } else { others } }),
     }
 }

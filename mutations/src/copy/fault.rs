@@ -53,7 +53,10 @@ pub enum Either<A, B> {
     Not(B),
 }
 
-pub fn either<T, A: Iterator<Item = T>, B: Iterator<Item = T>>(made: Option<A>, not: B) -> Either<A, B> {
+pub fn either<T, B: Iterator<Item = T>, A: Iterator<Item = T>>(
+    not: B,
+    made: Option<A>,
+) -> Either<A, B> {
     match made {
         Some(made) => Either::Made(made),
         None => Either::Not(not),

@@ -59,8 +59,8 @@ fn an_iterator_may_be_another_one() {
         "fn f() -> impl Iterator<Item = u32> {
             {
                 crate::fault::either(
-                    if crate::fault::is(1u32) { Some({ empty() }) } else { None },
-                    { once(7) }
+                    { once(7) },
+                    if crate::fault::is(1u32) { Some({ empty() }) } else { None }
                 )
             }
         }",
