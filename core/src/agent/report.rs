@@ -9,6 +9,9 @@ use super::{Action, Agent, Millis};
 use crate::entry::FORMAT;
 use crate::identity::Term;
 
+#[cfg(test)]
+mod tests;
+
 /// The most that a report may list of one thing (as in the schema).
 const LIST_MAX: usize = 1_024;
 /// The longest text that a report may carry (as in the schema).

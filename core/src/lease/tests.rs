@@ -99,6 +99,94 @@ fn a_leader_that_reads_another_name_has_lost() {
     assert_eq!(election.next(Millis(11)), Step::Lost);
 }
 
+/// A leader of ten seconds from its write at 0 on.
+fn leader() -> Election {
+    let mut election = Election::new("a", 10);
+    election.read(None, Millis(0));
+    election.wrote(record("a", "1"), Millis(0));
+    election
+}
+
+#[test]
+fn a_leader_renews_after_a_third_and_changes_nothing_else() {
+    let election = leader();
+    assert_eq!(election.next(Millis(3_332)), Step::Wait(Millis(3_333)));
+    let renewed = Write {
+        base: Some(record("a", "1")),
+        holder: "a".into(),
+        transitions: 3,
+        duration_secs: 10,
+        acquires: false,
+    };
+    assert_eq!(election.next(Millis(3_333)), Step::Write(renewed));
+}
+
+#[test]
+fn a_leader_gives_up_what_still_names_it() {
+    let mut election = leader();
+    let given_up = Write {
+        base: Some(record("a", "1")),
+        holder: String::new(),
+        transitions: 3,
+        duration_secs: 10,
+        acquires: false,
+    };
+    assert_eq!(election.release(Millis(1)), Some(given_up));
+    election.read(Some(record("b", "2")), Millis(2));
+    assert_eq!(election.release(Millis(3)), None, "it names another");
+    let mut other = Election::new("a", 10);
+    other.read(Some(record("a", "1")), Millis(0));
+    assert_eq!(other.release(Millis(1)), None, "it has never led");
+}
+
+#[test]
+fn after_a_failure_a_leader_reads_anew_when_a_tenth_has_passed() {
+    let mut election = leader();
+    election.failed(Millis(4_000));
+    assert_eq!(election.next(Millis(4_999)), Step::Wait(Millis(5_000)));
+    assert_eq!(election.next(Millis(5_000)), Step::Read);
+    assert!(election.leads(Millis(5_000)), "for the time it was sure of");
+}
+
+#[test]
+fn a_failed_creation_is_followed_by_a_read() {
+    let mut election = Election::new("a", 10);
+    election.read(None, Millis(0));
+    election.failed(Millis(0));
+    assert_eq!(election.next(Millis(1_000)), Step::Read);
+}
+
+#[test]
+fn a_failure_does_not_lengthen_the_time_of_another_holder() {
+    let mut election = Election::new("b", 10);
+    election.read(Some(record("a", "1")), Millis(0));
+    election.failed(Millis(500));
+    assert_eq!(election.next(Millis(1_500)), Step::Read);
+    assert!(matches!(election.next(Millis(10_000)), Step::Write(_)));
+}
+
+#[test]
+fn pauses_are_neither_shorter_than_a_tenth_of_a_second_nor_longer_than_two() {
+    for (duration_secs, pause) in [(1, 100), (5, 500), (20, 2_000), (60, 2_000)] {
+        let mut election = Election::new("a", duration_secs);
+        election.failed(Millis(0));
+        assert_eq!(election.next(Millis(0)), Step::Wait(Millis(pause)));
+    }
+}
+
+#[test]
+fn the_time_of_a_lease_is_what_it_says_or_ones_own() {
+    for (says, stands) in [(20, 20_000), (1, 1_000), (0, 10_000), (-5, 10_000)] {
+        let mut election = Election::new("b", 10);
+        let mut lease = record("a", "1");
+        lease.duration_secs = says;
+        election.read(Some(lease), Millis(0));
+        let before = election.next(Millis(stands - 1));
+        assert_eq!(before, Step::Wait(Millis(stands)), "{says}");
+        assert!(matches!(election.next(Millis(stands)), Step::Write(_)));
+    }
+}
+
 /// A request under way: when it commits, when its answer arrives (if ever).
 struct Flight {
     write: Option<Write>,
