@@ -12,11 +12,9 @@ use crate::switch::switch;
 const FAULT: &str = include_str!("copy/fault.rs");
 const ALLOW: &str = "#![allow(warnings, missing_docs, arithmetic_overflow, unconditional_panic)]\n";
 
-/// The mutants of a copy that builds.
+/// The mutants of a copy that compiles.
 #[derive(Debug, Default)]
-pub struct Built {
-    /// The program of core's unit tests.
-    pub tests: PathBuf,
+pub struct Sorted {
     /// Those that can be made.
     pub viable: BTreeSet<u32>,
     /// Those that are no valid program.
@@ -25,13 +23,13 @@ pub struct Built {
     pub lost: BTreeSet<u32>,
 }
 
-/// Puts switches into a copy of the tree, leaves out what does not compile, and builds
-/// the tests. `known` does not compile, as an earlier run found.
+/// Puts switches into a copy of the tree, and leaves out what does not compile. `known`
+/// does not, as an earlier run found.
 ///
 /// # Errors
 ///
-/// The copy cannot be written, or does not build for another reason than a mutant.
-pub fn build(tree: &Path, mutants: &[Mutant], known: &BTreeSet<u32>) -> Result<Built, Error> {
+/// The copy cannot be written, or does not compile for another reason than a mutant.
+pub fn switched(tree: &Path, mutants: &[Mutant], known: &BTreeSet<u32>) -> Result<Sorted, Error> {
     let mut sources: BTreeMap<&str, (String, Vec<&Mutant>)> = BTreeMap::new();
     for mutant in mutants {
         if !sources.contains_key(mutant.file.as_str()) {
@@ -54,9 +52,9 @@ pub fn build(tree: &Path, mutants: &[Mutant], known: &BTreeSet<u32>) -> Result<B
     let fault = format!("{FAULT}\nconst COUNT: usize = {count};\n");
     write(&tree.join("core/src/fault.rs"), &fault)?;
 
-    let mut built = Built {
+    let mut sorted = Sorted {
         unviable: known.clone(),
-        ..Built::default()
+        ..Sorted::default()
     };
     let mut dirty: BTreeSet<&str> = sources.keys().copied().collect();
     loop {
@@ -66,18 +64,18 @@ pub fn build(tree: &Path, mutants: &[Mutant], known: &BTreeSet<u32>) -> Result<B
             }
             let wanted: Vec<&Mutant> = of_file
                 .iter()
-                .filter(|m| !built.unviable.contains(&m.id))
+                .filter(|m| !sorted.unviable.contains(&m.id))
                 .copied()
                 .collect();
             let switched = switch(file, text, &wanted)?;
             write(&tree.join(file), &switched.text)?;
             for mutant in wanted {
                 if switched.never.contains(&mutant.id) {
-                    built.unviable.insert(mutant.id);
+                    sorted.unviable.insert(mutant.id);
                 } else if switched.placed.contains(&mutant.id) {
-                    built.viable.insert(mutant.id);
+                    sorted.viable.insert(mutant.id);
                 } else {
-                    built.lost.insert(mutant.id);
+                    sorted.lost.insert(mutant.id);
                 }
             }
         }
@@ -95,17 +93,21 @@ pub fn build(tree: &Path, mutants: &[Mutant], known: &BTreeSet<u32>) -> Result<B
             .filter(|m| bad.contains(&m.id))
             .map(|m| m.file.as_str())
             .collect();
-        built.viable.retain(|id| !bad.contains(id));
-        built.unviable.extend(bad);
+        sorted.viable.retain(|id| !bad.contains(id));
+        sorted.unviable.extend(bad);
     }
-    println!(
-        "mutants: building the tests with {} mutants",
-        built.viable.len()
-    );
+    Ok(sorted)
+}
+
+/// Builds the tests of a copy.
+///
+/// # Errors
+///
+/// They cannot be sorted.
+pub fn tests(tree: &Path) -> Result<PathBuf, Error> {
     let output = cargo(tree, &["test", "--no-run"])?;
-    built.tests = blame::executable(&output.messages)
-        .ok_or_else(|| Error::Build(blame::rendered(&output.messages)))?;
-    Ok(built)
+    blame::executable(&output.messages)
+        .ok_or_else(|| Error::Build(blame::rendered(&output.messages)))
 }
 
 struct Output {
@@ -120,7 +122,6 @@ fn cargo(tree: &Path, what: &[&str]) -> Result<Output, Error> {
     let output = Command::new("cargo")
         .args(what)
         .args(["--config", &level])
-        .args(["--config", "profile.dev.package.sluice-core.debug=0"])
         .args(["--quiet", "-p", "sluice-core", "--lib"])
         .args(["--message-format", "json"])
         .current_dir(tree)

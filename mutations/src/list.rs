@@ -86,10 +86,8 @@ pub fn read(path: &Path) -> Result<Vec<Mutant>, Error> {
 pub fn parse(text: &str) -> Result<Vec<Mutant>, Error> {
     let listed: Vec<Listed> = serde_json::from_str(text).map_err(Error::List)?;
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    let mut id = 0;
     let mut mutants = Vec::with_capacity(listed.len());
-    for one in listed {
-        id += 1;
+    for (id, one) in (1..).zip(listed) {
         let change = one.name.split_once(": ").map_or("", |(_, change)| change);
         let mut name = format!("{}: {change}", one.file);
         let count = seen.entry(name.clone()).or_default();

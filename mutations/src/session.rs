@@ -107,34 +107,43 @@ fn known(mutants: &[Mutant], tree: &Path, work: &Path) -> Result<Known, Error> {
     let sources = hash(&(&names, texts(&sources)?));
     let now = hash(&(&names, texts(&all)?));
     let mut known: Known = load(&file).unwrap_or_default();
-    if known.tree == now && program.exists() && !known.tests.is_empty() {
-        return Ok(known);
+    if known.tree != now || !program.exists() {
+        let unviable = match known.sources == sources {
+            true => std::mem::take(&mut known.unviable),
+            false => BTreeSet::new(),
+        };
+        println!("mutants: putting {} into a copy", mutants.len());
+        let sorted = copy::switched(tree, mutants, &unviable)?;
+        for id in &sorted.lost {
+            let name = mutants
+                .iter()
+                .find(|m| m.id == *id)
+                .map(|m| m.name.as_str());
+            eprintln!("mutants: no place for {}", name.unwrap_or_default());
+        }
+        known = Known {
+            tree: now,
+            sources,
+            viable: sorted.viable,
+            unviable: sorted.unviable,
+            tests: Vec::new(),
+        };
+        if program.exists() {
+            fs::remove_file(&program).map_err(|e| Error::file(&program, e))?;
+        }
+        save(&file, &known)?;
+        println!(
+            "mutants: building the tests with {} of them",
+            known.viable.len()
+        );
+        let built = copy::tests(tree)?;
+        // A copy, so that another build may take its place meanwhile.
+        fs::copy(&built, &program).map_err(|e| Error::file(&program, e))?;
     }
-    let unviable = match known.sources == sources {
-        true => std::mem::take(&mut known.unviable),
-        false => BTreeSet::new(),
-    };
-    println!("mutants: putting {} into a copy", mutants.len());
-    let built = copy::build(tree, mutants, &unviable)?;
-    for id in &built.lost {
-        let name = mutants
-            .iter()
-            .find(|m| m.id == *id)
-            .map(|m| m.name.as_str());
-        eprintln!("mutants: no place for {}", name.unwrap_or_default());
+    if known.tests.is_empty() {
+        known.tests = look(&Program::new(&program, tree), work)?;
+        save(&file, &known)?;
     }
-    // A copy, so that another build may take its place meanwhile.
-    fs::copy(&built.tests, &program).map_err(|e| Error::file(&program, e))?;
-    let mut known = Known {
-        tree: now,
-        sources,
-        viable: built.viable,
-        unviable: built.unviable,
-        tests: Vec::new(),
-    };
-    save(&file, &known)?;
-    known.tests = look(&Program::new(&program, tree), work)?;
-    save(&file, &known)?;
     Ok(known)
 }
 
