@@ -81,7 +81,9 @@ fn a_released_lease_and_ones_own_are_taken_at_once() {
 fn a_paused_leader_notices_by_its_own_clock() {
     let mut election = Election::new("a", 10);
     election.read(None, Millis(0));
+    assert_eq!(election.sure_until(), None);
     election.wrote(record("a", "1"), Millis(0));
+    assert_eq!(election.sure_until(), Some(Millis(8_000)));
     assert!(election.leads(Millis(7_999)));
     assert!(!election.leads(Millis(8_000)));
     assert_eq!(election.next(Millis(8_000)), Step::Lost);
