@@ -27,9 +27,6 @@ if [ "$("$tool" mutants --version 2>/dev/null)" != "cargo-mutants $version" ]; t
 fi
 mkdir -p "$work"
 copy_tree "$tree"
-# The configuration of this tree counts there, too; twice it would be other flags, with
-# which all dependencies would be built once more.
-rm -rf "$tree/.cargo"
 "$tool" mutants --list --json -p sluice-core > "$work/list.json"
 cargo build --quiet -p sluice-mutations
 exec "$CARGO_TARGET_DIR"/*/debug/sluice-mutations "$work/list.json" "$tree" "$work"

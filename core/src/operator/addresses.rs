@@ -52,6 +52,12 @@ impl Operator {
             return;
         };
         self.move_claims(key, view, &gateway_uid);
+        self.claim_missing(key, view, &gateway_uid);
+        self.make_sure(key, view, &gateway_uid);
+    }
+
+    /// Wants a claim of each family that the EIP lacks.
+    fn claim_missing(&mut self, key: &Key, view: &mut EipView, gateway_uid: &Uid) {
         let missing: Vec<IpFamily> = view
             .families
             .iter()
@@ -283,8 +289,32 @@ impl Operator {
         }
     }
 
+    /// Makes sure of the claims whose addresses the EIP is to have at its gateway.
+    fn make_sure(&mut self, key: &Key, view: &mut EipView, gateway: &Uid) {
+        if !view.verdict.ok || view.addresses == view.granted {
+            return;
+        }
+        let names: Vec<String> = self.world.claims_by_owner.of(&view.uid).cloned().collect();
+        for name in names {
+            let Some(claim) = self.world.claims.get(&cluster_key(&name)).cloned() else {
+                continue;
+            };
+            let there = self.handed_to(&claim).unwrap_or(gateway) == gateway
+                && claim.spec.gateway_uid == gateway.as_str();
+            let had = claim.spec.address.parse::<IpAddr>();
+            let had = had.is_ok_and(|a| view.addresses.get(family(a)) == Some(a));
+            let bound = claim.spec.phase == ClaimPhase::Bound && !self.is_releasing(&claim);
+            if there && had && bound && !self.is_sure(&claim) {
+                view.allocating = true;
+                let fence = Action::UpdateClaim(counted(claim));
+                let subject = Subject::Eip(key.clone());
+                self.queue.set(&subject, claim_target(&name), Some(fence));
+            }
+        }
+    }
+
     /// Hands claims over to the gateway that the EIP names now, once the old one
-    /// holds nothing of their address any more, and makes sure of those that are there.
+    /// holds nothing of their address any more.
     fn move_claims(&mut self, key: &Key, view: &mut EipView, gateway: &Uid) {
         if view.addresses == view.granted {
             return;
@@ -304,12 +334,6 @@ impl Operator {
             }
             let subject = Subject::Eip(key.clone());
             if claim.spec.gateway_uid == to.as_str() {
-                let has = view.verdict.ok && view.addresses.get(family(address)) == Some(address);
-                if has && !self.is_sure(&claim) {
-                    view.allocating = true;
-                    let fence = Action::UpdateClaim(counted(claim));
-                    self.queue.set(&subject, claim_target(&name), Some(fence));
-                }
                 continue;
             }
             let old = Uid::new(&claim.spec.gateway_uid);

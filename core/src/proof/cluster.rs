@@ -35,12 +35,11 @@ impl Node {
 }
 
 impl World {
-    pub fn pods(&self) -> Vec<PodFacts> {
-        let pods = self.server.all(Kind::Pod).filter_map(|o| match o {
-            Object::Pod(pod) => Some(pod.clone()),
+    pub fn pods(&self) -> impl Iterator<Item = &PodFacts> {
+        self.server.all(Kind::Pod).filter_map(|o| match o {
+            Object::Pod(pod) => Some(pod),
             _ => None,
-        });
-        pods.collect()
+        })
     }
 
     fn change_pod(&mut self, pod: &Key, change: impl FnOnce(&mut PodFacts)) -> bool {
@@ -55,7 +54,6 @@ impl World {
     /// The Deployments' controller: a pod where none stays, none where there is
     /// no Deployment. `again`: under a name that was used before, if that is free.
     pub fn deploy(&mut self, again: bool) -> bool {
-        let pods = self.pods();
         for name in GATEWAYS {
             let child = key("net", &child_name(name));
             let slot = (Kind::Child, Some(ChildKind::Deployment), child.clone());
@@ -65,17 +63,18 @@ impl World {
             };
             let prefix = format!("{}-", child.name);
             let owned = |pod: &&PodFacts| pod.key.name.starts_with(&prefix) && !pod.deleting;
-            let orphan = pods
-                .iter()
+            let orphan = self
+                .pods()
                 .filter(owned)
-                .find(|pod| deployment.as_ref() != Some(&pod.gateway_uid));
+                .find(|pod| deployment.as_ref() != Some(&pod.gateway_uid))
+                .map(|pod| pod.key.clone());
             if let Some(orphan) = orphan {
-                return self.server.delete(&(Kind::Pod, None, orphan.key.clone()));
+                return self.server.delete(&(Kind::Pod, None, orphan));
             }
             let Some(gateway_uid) = deployment else {
                 continue;
             };
-            if pods.iter().any(|pod| owned(&pod)) {
+            if self.pods().any(|pod| owned(&pod)) {
                 continue;
             }
             let used = self.machines.iter().rev().map(|m| m.pod.clone());
@@ -89,7 +88,7 @@ impl World {
             self.pods += 1;
             let fresh = format!("{prefix}rs-{}", self.pods);
             let name = old.unwrap_or_else(|| key("net", &fresh));
-            if pods.iter().any(|p| p.gateway_uid == gateway_uid) {
+            if self.pods().any(|p| p.gateway_uid == gateway_uid) {
                 self.sometimes("two pods of one gateway at once");
             }
             return self.server.create(Object::Pod(PodFacts {
@@ -110,15 +109,15 @@ impl World {
 
     /// The scheduler places a pod.
     pub fn place(&mut self, preferred: usize) -> bool {
-        let waiting = self.pods().into_iter();
-        let Some(pod) = waiting.clone().find(|p| p.node.is_empty() && !p.deleting) else {
+        let waits = |p: &&PodFacts| p.node.is_empty() && !p.deleting;
+        let Some(pod) = self.pods().find(waits).map(|p| p.key.clone()) else {
             return false;
         };
         let up = |n: &usize| self.nodes.get(NODES[*n]).is_some_and(|node| !node.off);
         let Some(node) = [preferred % 2, 1 - preferred % 2].into_iter().find(up) else {
             return false;
         };
-        self.change_pod(&pod.key, |pod| pod.node = NODES[node].to_owned())
+        self.change_pod(&pod, |pod| pod.node = NODES[node].to_owned())
     }
 
     /// A kubelet does the next thing for its pods, if there is any.
@@ -126,23 +125,36 @@ impl World {
         if self.nodes.get(node).is_none_or(|n| n.off) {
             return false;
         }
-        let pods = self.pods();
-        for pod in pods.iter().filter(|p| p.node == node) {
-            if self.sync_pod(node, pod) {
-                return true;
-            }
+        let due = self
+            .pods()
+            .filter(|p| p.node == node && !self.is_in_sync(p));
+        let due: Vec<PodFacts> = due.cloned().collect();
+        if due.iter().any(|pod| self.sync_pod(node, pod)) {
+            return true;
         }
-        let lost = self.living().into_iter().find(|n| {
-            let machine = &self.machines[*n];
-            machine.node == node && !pods.iter().any(|p| p.uid == machine.pod_uid)
+        let lost = self.machines.iter().position(|machine| {
+            let of_a_pod = || self.pods().any(|p| p.uid == machine.pod_uid);
+            !machine.gone && machine.node == node && !of_a_pod()
         });
         lost.is_some_and(|n| self.stop(n))
     }
 
+    /// The machine of a pod that has one.
+    fn machine_of(&self, pod: &PodFacts) -> Option<usize> {
+        let mut machines = self.machines.iter();
+        machines.position(|m| !m.gone && m.pod_uid == pod.uid)
+    }
+
+    /// Whether the kubelet has nothing to do for a pod that runs.
+    fn is_in_sync(&self, pod: &PodFacts) -> bool {
+        let process = self
+            .machine_of(pod)
+            .and_then(|n| self.machines[n].process.as_ref());
+        !pod.deleting && process.is_some_and(|p| p.agent.is_warm() == pod.ready)
+    }
+
     fn sync_pod(&mut self, node: &'static str, pod: &PodFacts) -> bool {
-        let mut living = self.living().into_iter();
-        let machine = living.find(|n| self.machines[*n].pod_uid == pod.uid);
-        match machine {
+        match self.machine_of(pod) {
             None if pod.deleting => {
                 !pod.containers_terminated
                     && self.change_pod(&pod.key, |pod| {
@@ -250,6 +262,10 @@ impl World {
             return false;
         };
         let boot = node.boot_id(name);
+        let told = |o: &Object| matches!(o, Object::Node(n) if n.name == name && n.boot_id == boot);
+        if self.server.all(Kind::Node).any(told) {
+            return false;
+        }
         let slot: Slot = (Kind::Node, None, key("", name));
         self.server.change(&slot, false, |o| {
             if let Object::Node(node) = o {
@@ -260,11 +276,10 @@ impl World {
 
     /// The collector deletes reports whose Pod is gone.
     pub fn collect(&mut self) -> bool {
-        let pods = self.pods();
         let orphan = self.server.all(Kind::GatewayInstance).find(|o| match o {
             Object::GatewayInstance(report) => {
                 report.metadata.deletion_timestamp.is_none()
-                    && !pods.iter().any(|p| p.uid.as_str() == report.spec.pod_uid)
+                    && !self.pods().any(|p| p.uid.as_str() == report.spec.pod_uid)
             }
             _ => false,
         });

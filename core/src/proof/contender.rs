@@ -176,22 +176,23 @@ impl World {
     /// The next events of a kind arrive, or the list. `squash`: of several
     /// states of one object only the last is shown.
     pub fn deliver(&mut self, who: usize, kind: Kind, count: usize, squash: bool) -> bool {
-        let Some(watch) = self.contenders[who].watches.get(&kind).cloned() else {
+        let Some(watch) = self.contenders[who].watches.get_mut(&kind) else {
             return false;
         };
         match watch {
             Watch::Broken => false,
-            Watch::Listing(event, at) => {
-                let watches = &mut self.contenders[who].watches;
-                watches.insert(kind, Watch::Following(at));
-                self.feed(who, *event);
+            Watch::Listing(_, at) => {
+                let at = *at;
+                let listed = std::mem::replace(watch, Watch::Following(at));
+                if let Watch::Listing(event, _) = listed {
+                    self.feed(who, *event);
+                }
                 true
             }
             Watch::Following(at) => {
                 let log = self.server.log.get(&kind).map_or(&[][..], Vec::as_slice);
-                let events: Vec<Event> = log.iter().skip(at).take(count).cloned().collect();
-                let shown = Watch::Following(at + events.len());
-                self.contenders[who].watches.insert(kind, shown);
+                let events: Vec<Event> = log.iter().skip(*at).take(count).cloned().collect();
+                *at += events.len();
                 let any = !events.is_empty();
                 for (at, event) in events.iter().enumerate() {
                     if !(squash && is_overtaken(event, events.get(at + 1))) {

@@ -26,9 +26,15 @@ impl World {
                 }
             }
             moved |= self.elect(who);
-            let due = self.contenders[who].operator.next_deadline(self.millis());
-            let due = due.is_some_and(|at| at <= self.millis());
-            if self.contenders[who].stirred || due {
+            let now = self.millis();
+            let contender = &self.contenders[who];
+            let due = || {
+                contender
+                    .operator
+                    .next_deadline(now)
+                    .is_some_and(|at| at <= now)
+            };
+            if contender.stirred || due() {
                 moved |= self.poll(who);
             }
             while let Some(at) =

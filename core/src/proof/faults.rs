@@ -1,7 +1,7 @@
 //! What goes wrong.
 
 use super::world::World;
-use crate::operator::event::{Key, Kind, Object};
+use crate::operator::event::{Key, Kind, Object, PodFacts};
 use crate::operator::tests::objects::key;
 
 impl World {
@@ -48,20 +48,23 @@ impl World {
         changed
     }
 
+    /// One of the pods, whatever the number.
+    fn pod_at(&self, n: usize) -> Option<&PodFacts> {
+        self.pods().nth(n % self.pods().count().max(1))
+    }
+
     /// A user deletes a pod.
     pub fn delete_pod(&mut self, n: usize) -> bool {
-        let pods = self.pods();
-        let Some(pod) = pods.get(n % pods.len().max(1)) else {
+        let Some(pod) = self.pod_at(n).map(|p| p.key.clone()) else {
             return false;
         };
-        self.server.delete(&(Kind::Pod, None, pod.key.clone()))
+        self.server.delete(&(Kind::Pod, None, pod))
     }
 
     /// A user deletes a pod by force, with its finalizers taken away: its object
     /// is gone whatever still runs.
     pub fn force_pod(&mut self, n: usize) -> bool {
-        let pods = self.pods();
-        let Some(pod) = pods.get(n % pods.len().max(1)) else {
+        let Some(pod) = self.pod_at(n).cloned() else {
             return false;
         };
         let slot = (Kind::Pod, None, pod.key.clone());

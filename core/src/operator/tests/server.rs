@@ -112,8 +112,8 @@ impl Server {
 
     pub fn all(&self, kind: Kind) -> impl Iterator<Item = &Object> {
         self.objects
-            .iter()
-            .filter(move |(slot, _)| slot.0 == kind)
+            .range((kind, None, Key::default())..)
+            .take_while(move |(slot, _)| slot.0 == kind)
             .map(|(_, o)| o)
     }
 

@@ -473,3 +473,53 @@ fn of_two_claims_of_a_family_the_one_that_stays_counts() {
     ];
     run(&turns, 770832212025709927);
 }
+
+#[test]
+fn an_address_of_an_eip_that_is_refused_is_not_made_sure_of() {
+    // Held by a rule while it goes, an EIP has one address of two, and its pool goes as
+    // well: no leader writes its claim.
+    let e = |n| Turn::Execute(n, Fate::Done);
+    let turns = vec![
+        Turn::Create(3, 3),
+        Turn::Poll,
+        e(45),
+        e(49),
+        Turn::Create(0, 3),
+        Turn::Break(3),
+        Turn::Deliver(5, 8),
+        e(44),
+        Turn::Deliver(2, 13),
+        e(36),
+        e(21),
+        Turn::Tick(435),
+        e(47),
+        Turn::Poll,
+        Turn::Deliver(0, 1),
+        e(0),
+        Turn::Create(6, 1),
+        e(43),
+        e(44),
+        e(30),
+        e(31),
+        Turn::Poll,
+        e(3),
+        Turn::Crash,
+        Turn::DeletePool,
+        Turn::Break(15),
+        Turn::Deliver(16, 6),
+        Turn::Poll,
+        e(31),
+        e(40),
+        e(19),
+        Turn::Execute(5, Fate::Lost),
+        e(41),
+        Turn::Poll,
+        e(37),
+        Turn::Move(3, 0),
+        e(44),
+        Turn::Relist(2),
+        Turn::Crash,
+        Turn::Delete(0, 3),
+    ];
+    run(&turns, 16_066_122_585_015_905_713);
+}
