@@ -523,6 +523,28 @@ fn losses_count_only_while_traffic_is_promised() {
 }
 
 #[test]
+fn what_a_predecessor_of_the_same_name_had_is_not_asked_of_its_successor() {
+    // The prober has not heard yet that the address is another's.
+    let anew = |address| {
+        Script::default()
+            .ready()
+            .gone("EIP", "web", "E")
+            .eip_named("web", "N", address, "True", "Ready", Some((A, 1)))
+            .fip("True")
+            .wait(1000)
+    };
+    for object in ["EIP/n/web", "FIP/n/fip"] {
+        assert_eq!(
+            anew("192.0.2.2").loss(object, 900).broken(),
+            NONE,
+            "{object}"
+        );
+        let broken = anew("192.0.2.1").loss(object, 900).broken();
+        assert_eq!(broken, ["traffic"], "{object}");
+    }
+}
+
+#[test]
 fn what_is_on_its_way_when_harm_is_done_may_be_lost() {
     // Requests wait for an answer for 700 ms; a window that the product ends
     // itself promises every answer, one that a test ends only what had its time.

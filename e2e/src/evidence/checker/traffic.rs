@@ -1,7 +1,8 @@
 //! Rule `traffic`: after a True that names the current holder, probes pass
 //! until the next fault.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::Violation;
 use super::timeline::{Life, Pair, Timeline, Version, condition, str_at};
@@ -18,33 +19,47 @@ const TOLERATED_ECHO_US: u64 = 25 * INTERVAL_US;
 
 type Window = (u64, u64);
 
+/// An EIP's life, the addresses that it had, and when their traffic is promised.
+struct Promise {
+    life: Life,
+    addresses: BTreeSet<IpAddr>,
+    windows: Vec<Window>,
+}
+
 /// Compares what was lost with when each EIP and FIP was Ready.
 pub fn check(timeline: &Timeline<'_>, out: &mut Vec<Violation>) {
-    let mut eips: BTreeMap<(String, String), Vec<Window>> = BTreeMap::new();
-    let mut windows: Vec<(Life, Vec<Window>)> = Vec::new();
+    let mut eips: Vec<Promise> = Vec::new();
     for (life, versions) in timeline.lives(&["EIP"]) {
-        let own = promised(timeline, &life, &versions);
-        eips.entry((life.namespace.clone(), life.name.clone()))
-            .or_default()
-            .extend(&own);
-        windows.push((life, own));
+        let windows = promised(timeline, &life, &versions);
+        let addresses = versions.iter().flat_map(|v| v.addresses()).collect();
+        eips.push(Promise {
+            life,
+            addresses,
+            windows,
+        });
     }
+    let mut fips: Vec<(Life, String, Vec<Window>)> = Vec::new();
     for (life, versions) in timeline.lives(&["FIP"]) {
-        let name = versions
-            .first()
-            .map_or("", |first| str_at(first.object, "/spec/eip/name"));
-        let eip = eips
-            .get(&(life.namespace.clone(), name.to_owned()))
-            .cloned()
-            .unwrap_or_default();
+        let named = |first: &&Version<'_>| str_at(first.object, "/spec/eip/name").to_owned();
+        let eip =
+            format!("EIP/{}/", life.namespace) + &versions.first().map(named).unwrap_or_default();
         let own = promised(timeline, &life, &versions);
-        windows.push((life, intersect(&own, &eip)));
+        fips.push((life, eip, own));
     }
     for loss in timeline.losses.iter().filter(|loss| loss.lost > TOLERATED) {
-        let own = windows
-            .iter()
-            .filter(|(life, _)| life.text() == loss.object);
-        for (from, to) in own.flat_map(|(_, windows)| windows) {
+        // A predecessor of the same name may have had other addresses.
+        let of_eip = |name: &str| -> Vec<Window> {
+            let had = |eip: &&Promise| {
+                let asked = loss.address.parse::<IpAddr>();
+                eip.life.text() == name && asked.is_ok_and(|ip| eip.addresses.contains(&ip))
+            };
+            let lives = eips.iter().filter(had);
+            lives.flat_map(|eip| eip.windows.clone()).collect()
+        };
+        let of_fips = fips.iter().filter(|(life, ..)| life.text() == loss.object);
+        let mut own = of_eip(&loss.object);
+        own.extend(of_fips.flat_map(|(_, eip, windows)| intersect(windows, &of_eip(eip))));
+        for (from, to) in &own {
             // What is on its way when a test does harm may never be answered.
             let flight = if timeline.is_mark(*to) {
                 PATIENCE_US
