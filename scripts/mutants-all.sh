@@ -16,7 +16,6 @@ work=$root/target/faults/all
 tree=$work/tree
 version=27.1.0
 tool=${CARGO_MUTANTS:-$root/target/tools/bin/cargo-mutants}
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 source scripts/patched-tree.sh
 if [ "$("$tool" mutants --version 2>/dev/null)" != "cargo-mutants $version" ]; then
   echo "mutants: building cargo-mutants $version into target/tools (once, some minutes)"
@@ -29,4 +28,5 @@ mkdir -p "$work"
 copy_tree "$tree"
 "$tool" mutants --list --json -p sluice-core > "$work/list.json"
 cargo build --quiet -p sluice-mutations
-exec "$CARGO_TARGET_DIR"/*/debug/sluice-mutations "$work/list.json" "$tree" "$work"
+program=$(echo "${CARGO_TARGET_DIR:-target}"/*/debug/sluice-mutations)
+CARGO_TARGET_DIR=$work/build exec "$program" "$work/list.json" "$tree" "$work"

@@ -10,15 +10,14 @@
 #   model the short form of the model
 # Without a mistake all must pass; with each (or those named) a layer must fail.
 # The table goes to the terminal and to target/faults/core/table.md, and where all were made
-# and all were caught to docs/mistakes.md. Debug builds;
-# dependencies are shared with the tree's own target directory.
+# and all were caught to docs/mistakes.md. Debug builds.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 work=$root/target/faults/core
 tree=$work/tree
 patches=$root/core/faults
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+export CARGO_TARGET_DIR=$work/build
 all=()
 for patch in "$patches"/*.patch; do all+=("$(basename "$patch" .patch)"); done
 names=("$@")

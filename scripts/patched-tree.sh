@@ -1,9 +1,10 @@
 # patched-tree.sh: sourced by the scripts that make mistakes in a copy of the tree.
 
 # copy_tree TREE: what git knows of, as it is now. The copies are new to cargo: it
-# builds again what a patch had changed in a copy before. Without cargo's configuration:
-# that of the tree above counts there, too, and twice it would be other flags, with which
-# all dependencies would be built once more.
+# builds again what a patch had changed in a copy before. Each copy needs a target directory
+# of its own: in a common one cargo tells two copies apart by nothing, and takes what it
+# built of one for the other. Without cargo's configuration: that of the tree above counts
+# there, too.
 copy_tree() {
   rm -rf "$1"
   mkdir -p "$1"

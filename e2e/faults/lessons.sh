@@ -5,14 +5,13 @@
 # requirement, the mistake and the test. First all named tests run on a copy of
 # the tree as it is, and must pass; then each patch (or those named) is applied
 # to the copy, its test runs, and must fail. Nothing of a patch is ever shipped.
-# The kernel tests among them need root. Debug builds; dependencies are shared
-# with the tree's own target directory.
+# The kernel tests among them need root. Debug builds.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 work=$root/target/faults/lessons
 tree=$work/tree
-export CARGO_TARGET_DIR=$root/target
+export CARGO_TARGET_DIR=$work/build
 patches=$root/e2e/faults/lessons
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then

@@ -528,19 +528,15 @@ fn what_a_predecessor_of_the_same_name_had_is_not_asked_of_its_successor() {
     let anew = |address| {
         Script::default()
             .ready()
-            .gone("EIP", "web", "E")
+            .object("EIP", "web", "E", json!({}), true)
             .eip_named("web", "N", address, "True", "Ready", Some((A, 1)))
             .fip("True")
             .wait(1000)
     };
     for object in ["EIP/n/web", "FIP/n/fip"] {
-        assert_eq!(
-            anew("192.0.2.2").loss(object, 900).broken(),
-            NONE,
-            "{object}"
-        );
-        let broken = anew("192.0.2.1").loss(object, 900).broken();
-        assert_eq!(broken, ["traffic"], "{object}");
+        let lost = |address| anew(address).loss(object, 900).broken();
+        assert!(!lost("192.0.2.2").contains(&"traffic"), "{object}");
+        assert!(lost("192.0.2.1").contains(&"traffic"), "{object}");
     }
 }
 
