@@ -85,8 +85,8 @@ pub struct World {
     pub(crate) succession: Succession,
     /// Gateways whose header names a slice that somebody deleted.
     pub(crate) lost_slices: BTreeSet<Uid>,
-    /// Objects that went, and owners of claims that went: for those who
-    /// remember something of them.
+    /// Objects that went, and owners of claims that went or are another's now: for those
+    /// who remember something of them.
     pub(crate) left: Vec<Left>,
     /// What reports tell of neighbours, with the UID of their gateway: each once.
     pub(crate) news: Vec<(Uid, String)>,

@@ -1,9 +1,11 @@
 //! What comes and goes leaves nothing behind in memory.
 
+use sluice_crds::internal::ClaimPhase;
+
 use super::bulk::big_pool;
 use super::objects::*;
 use super::stage::{Fate, Stage};
-use crate::operator::event::Kind;
+use crate::operator::event::{Kind, Object};
 
 /// Goes on until nothing moves for a while.
 fn drain(stage: &mut Stage) {
@@ -85,4 +87,50 @@ fn ten_thousand_objects_leave_nothing_behind() {
     stage.now.0 += 120_000;
     stage.settle();
     assert_eq!(stage.operator.remembered(), Vec::<String>::new());
+}
+
+#[test]
+fn whose_claims_are_anothers_is_not_remembered() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let claims = |stage: &Stage| -> Vec<String> {
+        let all = stage.server.all(Kind::AddressClaim);
+        all.filter_map(|o| match o {
+            Object::AddressClaim(claim) if claim.spec.owner.name == "web" => {
+                Some(format!("{} {}", o.identity().2, claim.spec.owner.uid))
+            }
+            _ => None,
+        })
+        .collect()
+    };
+    let before = claims(&stage);
+    // The EIP goes, and comes anew before its address has rested.
+    stage.delete(Kind::EIP, "tenants", "web");
+    let rests =
+        |o: &Object| matches!(o, Object::AddressClaim(c) if c.spec.phase == ClaimPhase::Releasing);
+    for _ in 0..50 {
+        if stage.server.all(Kind::AddressClaim).any(rests) {
+            break;
+        }
+        stage.deliver_all();
+        stage.poll();
+        while stage.execute(0, Fate::Done) {}
+        stage.agent_round();
+    }
+    let gone = |stage: &Stage| {
+        let all = stage.operator.remembered();
+        all.iter().any(|one| one.starts_with("proven_gone"))
+    };
+    assert!(gone(&stage));
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    let after = claims(&stage);
+    let uid = |claim: &String| claim.split(' ').next().map(str::to_owned);
+    assert_eq!(
+        before.iter().map(uid).collect::<Vec<_>>(),
+        after.iter().map(uid).collect::<Vec<_>>()
+    );
+    assert_ne!(before, after);
+    assert!(!gone(&stage));
 }

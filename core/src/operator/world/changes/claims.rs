@@ -67,7 +67,7 @@ impl World {
                 if taken.is_empty() {
                     self.claims_by_address.remove(&claim.spec.network);
                 }
-                if new.is_none() {
+                if new.is_none_or(|new| new.spec.owner.uid != claim.spec.owner.uid) {
                     self.left.push(Left {
                         kind: Kind::AddressClaim,
                         child: None,
