@@ -17,6 +17,9 @@ use std::net::IpAddr;
 
 use crate::identity::Digest;
 
+#[cfg(test)]
+mod tests;
+
 pub use acknowledge::{Acknowledgement, Counters, Host, Hosting, Verdict, Waiting};
 pub use compile::{Compiled, Refused, VIPS_MAX, rows};
 pub use difference::{Change, Claim, Foreign, Live, LiveRow, Table, batches, difference};

@@ -8,6 +8,9 @@ use super::event::{Lease, LeaseAnswer};
 use super::{Action, Agent, LeaseWrite, Millis};
 use crate::identity::Term;
 
+#[cfg(test)]
+mod tests;
+
 /// What is known of the Lease.
 #[derive(Clone, Debug)]
 pub(super) struct Tenure {

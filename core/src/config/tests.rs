@@ -135,3 +135,14 @@ fn a_changed_missing_or_foreign_slice_is_noticed() {
         Err(BadConfig::UnknownFormat(FORMAT + 1))
     );
 }
+
+#[test]
+fn a_config_without_entries_is_empty() {
+    let snapshot = |n| {
+        let config = compile(&gateway(), settings(), world(n));
+        let slices = config.slices.iter().cloned().collect();
+        receive(&config.header, &slices).unwrap()
+    };
+    assert!(snapshot(0).is_empty());
+    assert!(!snapshot(1).is_empty());
+}

@@ -7,6 +7,9 @@ use sluice_crds::user::Ports;
 use super::Body;
 use super::targets::{SLOTS, Targets};
 
+#[cfg(test)]
+mod tests;
+
 /// Elements that the DNATs of a gateway may have together where one needs more than one.
 pub const EXPANDED_MAX: u32 = 65_536;
 

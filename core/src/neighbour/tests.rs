@@ -192,3 +192,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_wrong_entry_that_changes_is_told_again_and_is_wrong_until_it_is_right() {
+    let mut watch = watch();
+    round(&mut watch, 0, &[OLD]);
+    assert!(!watch.is_wrong(&hop()));
+    let third = Mac([2, 0, 0, 0, 0, 3]);
+    for (at, wrong) in [(10, NEW), (20, third)] {
+        let told = News::Mismatch {
+            hop: hop(),
+            kernel: wrong,
+            real: OLD,
+        };
+        assert_eq!(watch.entry(Millis(at), &hop(), Some(wrong)), Some(told));
+        assert_eq!(watch.entry(Millis(at + 1), &hop(), Some(wrong)), None);
+        assert!(watch.is_wrong(&hop()));
+    }
+    watch.entry(Millis(30), &hop(), Some(OLD));
+    assert!(!watch.is_wrong(&hop()));
+    let mut other = hop();
+    other.interface = "eth2".to_owned();
+    assert!(!watch.is_wrong(&other));
+}

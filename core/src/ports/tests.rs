@@ -91,3 +91,16 @@ fn sources_are_refused_until_a_quiet_minute_has_passed() {
     assert_eq!(shortages.take(Millis(89_999), &sample(&[])), first);
     assert_eq!(shortages.take(Millis(90_000), &sample(&[])), []);
 }
+
+#[test]
+fn of_peers_that_are_equally_busy_the_first_is_named() {
+    let peers = [
+        peer("192.0.2.1", 53),
+        peer("192.0.2.1", 443),
+        peer("192.0.2.1", 80),
+    ];
+    let used = sample(&[(peers[0], 7), (peers[1], 9), (peers[2], 9)]);
+    let busiest = used.busiest();
+    let expected = (peers[2], 9);
+    assert_eq!(busiest.into_values().collect::<Vec<_>>(), [expected]);
+}

@@ -77,3 +77,25 @@ fn a_refusal_is_told_once_with_the_latest_words() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].error, "refused 9 times");
 }
+
+#[test]
+fn an_address_that_another_holds_is_told_of_once() {
+    let mut plane = Plane::new(None);
+    let seen = |address: &str| UnusableAddress {
+        address: address.to_owned(),
+        reason: "LocalAddress".to_owned(),
+        message: format!("{address} is the machine's own"),
+    };
+    plane.inspection.unusable = [seen("192.0.2.1"), seen("192.0.2.2")].into();
+    let rival = "02:00:00:00:00:01".to_owned();
+    plane.conflicts.insert("192.0.2.2".parse().unwrap(), rival);
+    let told: Vec<(String, String)> = unusable(&plane)
+        .into_iter()
+        .map(|u| (u.address, u.reason))
+        .collect();
+    let expected = [
+        ("192.0.2.1", "LocalAddress"),
+        ("192.0.2.2", "AddressConflict"),
+    ];
+    assert_eq!(told, expected.map(|(a, r)| (a.to_owned(), r.to_owned())));
+}

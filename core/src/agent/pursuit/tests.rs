@@ -112,3 +112,15 @@ fn what_an_earlier_process_applied_is_the_floor() {
     pursuit.fetched(NOW, slices, &[], None);
     assert_eq!(pursuit.good().unwrap().revision.generation, 7);
 }
+
+#[test]
+fn a_bad_slice_that_no_header_names_any_more_is_nothing_to_refuse() {
+    let mut pursuit = whole(1, 1..3);
+    let (header, mut slices) = header(2, 1..6);
+    pursuit.seen(Some(header), false);
+    let _ = next(&mut pursuit);
+    slices.push(("egress-other".to_owned(), slices[0].1.clone()));
+    pursuit.fetched(NOW, slices, &[], None);
+    assert_eq!(pursuit.good().unwrap().revision.generation, 2);
+    assert_eq!(pursuit.problem(), None);
+}

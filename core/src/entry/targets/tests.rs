@@ -153,3 +153,28 @@ proptest! {
         let _ = Targets::parse(&text);
     }
 }
+
+/// A gateway that is upgraded beside connections must not find them at other targets.
+#[test]
+fn who_has_which_slot_is_the_same_in_every_version() {
+    let text = |targets: &Targets| -> String {
+        let slots = targets.slots().into_values();
+        slots
+            .map(|address| address.to_string().chars().last().unwrap())
+            .collect()
+    };
+    assert_eq!(
+        text(&equal(5, 3)),
+        "6766665577576577555765657776776655675766567755767555677556766655"
+    );
+    let v6 = (5..8).map(|n: u16| {
+        (
+            std::net::Ipv6Addr::new(0xfd00, 10, 244, 0, 0, 0, 0, n).into(),
+            1,
+        )
+    });
+    assert_eq!(
+        text(&Targets::new(v6).unwrap()),
+        "6756775666575767666677655775656666667555675767675755555557777557"
+    );
+}
