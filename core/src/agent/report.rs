@@ -73,6 +73,11 @@ impl Reporter {
         self.doubt = false;
     }
 
+    /// Whether the API server has had a report of this instance.
+    pub(super) fn stands(&self) -> bool {
+        self.stands.is_some()
+    }
+
     /// Whether the API server has the final report.
     pub(super) fn has_said_final(&self) -> bool {
         self.busy.is_none() && self.stands.as_ref().is_some_and(|status| status.is_final)

@@ -368,6 +368,7 @@ impl Operator {
 
     /// Wants the claims for a gateway's inside addresses.
     pub(super) fn claim_lan(&mut self, key: &Key, view: &GatewayView) {
+        self.crowded.remove(key);
         if view.deleting {
             return;
         }
@@ -398,6 +399,9 @@ impl Operator {
                         && owner.name == wanted.name;
                     let old = Uid::new(&claim.spec.gateway_uid);
                     let mine = owner.uid == wanted.uid && claim.spec.phase == ClaimPhase::Bound;
+                    if !same_name {
+                        self.crowded.insert(key.clone());
+                    }
                     // An earlier gateway of that name: its instances must be dead.
                     (same_name
                         && !mine

@@ -34,6 +34,9 @@ impl Operator {
             for eip in std::mem::take(&mut self.starving) {
                 self.mark(Subject::Eip(eip));
             }
+            for gateway in std::mem::take(&mut self.crowded) {
+                self.mark(Subject::Gateway(gateway));
+            }
             self.releasing.remove(name);
             self.handing.remove(name);
             self.queue.clear(&subject, |_| true);

@@ -54,13 +54,16 @@ impl Operator {
     /// that hold it.
     fn in_service(&self, key: &Key) -> bool {
         self.views.eips.get(key).is_some_and(|view| {
+            let site = view.gateway_uid.as_ref();
             view.verdict.ok
                 && self.finalized(Kind::EIP, key)
+                && site.is_some_and(|site| self.stands(&view.uid, site))
                 && (!view.deleting || !super::resolve::rules::holding(&self.world, key).is_empty())
         })
     }
 
     pub(super) fn decide_entries(&mut self, kind: Kind, key: &Key) {
+        self.ask_whether_it_stands(kind, key);
         let wanted = match kind {
             Kind::EIP => self.address_entries(key),
             _ => self.rule_entries(kind, key),
@@ -184,6 +187,9 @@ impl Operator {
             return None;
         }
         let site = eip.gateway_uid.clone()?;
+        if !self.stands(&rule.uid, &site) {
+            return None;
+        }
         let granted = rule.eips().filter_map(|eip| self.views.eips.get(eip));
         let granted: Vec<DualAddress> = granted.map(|view| view.granted).collect();
         let bodies = self.bodies(key, rule, &granted)?;

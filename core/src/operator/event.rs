@@ -117,7 +117,8 @@ pub struct LeaseFacts {
     pub transitions: i64,
     /// `spec.leaseDurationSeconds`.
     pub duration_secs: i64,
-    /// `spec.renewTime` as it stands: only its change counts, never its value.
+    /// `spec.renewTime` as it stands: its change counts; its value only makes a new leader
+    /// wait for the next change.
     pub renew_time: String,
     /// `spec.acquireTime` as it stands, RFC 3339.
     pub acquire_time: String,

@@ -1,6 +1,8 @@
 //! Evidence: what the holder has proved by its report, and whether a live read
 //! of the Lease has confirmed it.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::action::{Action, Target};
 use super::event::{Key, Kind, Millis};
 use super::lease::Holder;
@@ -158,15 +160,24 @@ impl Operator {
         uid: &Uid,
         rests_on: Option<i64>,
         (kind, key): (Kind, &Key),
-        now: Millis,
+        (now, wall): (Millis, Option<Timestamp>),
     ) -> bool {
         let age = self.settings.confirmed_ms;
-        let Some(lease) = self.lease_of(uid).map(|l| l.key.clone()) else {
+        let Some(found) = self.lease_of(uid).cloned() else {
             return false;
         };
+        let lease = found.key.clone();
         let Some(site) = self.sites.get_mut(uid) else {
             return false;
         };
+        if wall.is_some_and(|wall| !site.clock.is_fresh(&found, wall)) {
+            site.doubted = Some(Millis(now.0.saturating_add(age)));
+        }
+        let doubted = site.doubted.filter(|_| !site.clock.is_witnessed());
+        if let Some(until) = doubted.filter(|until| now < *until) {
+            self.wake(Subject::Status(kind, key.clone()), until);
+            return false;
+        }
         if site.confirmed.is_some_and(|(confirmed, at)| {
             confirmed.seq == site.evidence_seq
                 && rests_on.is_none_or(|g| confirmed.proven.is_some_and(|p| g <= p))

@@ -11,6 +11,7 @@ impl Operator {
             let (kind, key, uid) = (left.kind, left.key, left.uid);
             self.resting.remove(&uid);
             self.written.remove(&uid);
+            self.stood.remove(&uid);
             self.held_back.remove(&uid);
             if self.world.claims_by_owner.count(&uid) == 0 {
                 self.proven_gone.remove(&uid);
@@ -29,6 +30,7 @@ impl Operator {
             }
             if kind == Kind::NATGateway {
                 self.announcer.forget(&key);
+                self.crowded.remove(&key);
             }
         }
     }
@@ -43,6 +45,7 @@ impl Operator {
             ("due", self.due.len()),
             ("proven_gone", self.proven_gone.len()),
             ("starving", self.starving.len()),
+            ("crowded", self.crowded.len()),
             ("inside", self.inside.len()),
             ("snats", self.snats.len()),
             ("needs", self.needs.len()),
@@ -51,6 +54,7 @@ impl Operator {
             ("releasing", self.releasing.len()),
             ("handing", self.handing.len()),
             ("written", self.written.len()),
+            ("stood", self.stood.len()),
             ("resting", self.resting.len()),
             ("told", self.told.len()),
             ("views of pools", self.views.pools.len()),

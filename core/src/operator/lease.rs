@@ -1,5 +1,7 @@
 //! Who holds a gateway's addresses, by its Lease and this leader's own clock.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::event::{LeaseFacts, Millis};
 use crate::identity::Term;
 
@@ -34,6 +36,8 @@ impl Holder {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LeaseClock {
     seen: Option<Seen>,
+    /// Whether it was looked at before: what is seen then for the first time is new.
+    looked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ struct Seen {
     /// Unchanged time counts only while the watch is in sync.
     running: bool,
     expired: bool,
+    /// Whether this came about while the Lease was looked at.
+    witnessed: bool,
 }
 
 impl LeaseClock {
@@ -53,6 +59,7 @@ impl LeaseClock {
         in_sync: bool,
         now: Millis,
     ) -> (Holder, Option<Millis>) {
+        let witnessed = std::mem::replace(&mut self.looked, true);
         let Some(lease) = lease.filter(|l| !l.holder.is_empty()) else {
             self.seen = None;
             return (Holder::Nobody, None);
@@ -70,6 +77,7 @@ impl LeaseClock {
                 since: now,
                 running: in_sync,
                 expired: false,
+                witnessed,
             }),
         };
         if in_sync && !seen.running && !seen.expired {
@@ -95,5 +103,22 @@ impl LeaseClock {
         } else {
             (Holder::Held { instance, term }, in_sync.then_some(deadline))
         }
+    }
+
+    /// Whether the Lease was renewed of late: that was seen, or by the clocks of its holder
+    /// and of this process it is so. One that a new leader finds may have stood for long.
+    pub(crate) fn is_fresh(&self, lease: &LeaseFacts, wall: Timestamp) -> bool {
+        let duration = i128::from(lease.duration_secs) * 1_000_000_000;
+        let renewed = lease.renew_time.parse::<Timestamp>();
+        self.is_witnessed()
+            || renewed.is_ok_and(|at| {
+                let age = wall.as_nanosecond() - at.as_nanosecond();
+                age.abs() < duration
+            })
+    }
+
+    /// Whether the Lease was seen to be taken or renewed as it stands.
+    pub(crate) fn is_witnessed(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.witnessed)
     }
 }

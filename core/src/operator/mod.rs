@@ -39,6 +39,7 @@ mod roll;
 mod room;
 mod settings;
 mod site;
+mod standing;
 mod status;
 mod subject;
 mod teardown;
@@ -95,8 +96,12 @@ pub struct Operator {
     due: BTreeSet<(Millis, Subject)>,
     /// UIDs that a live read has shown to be gone for good.
     proven_gone: BTreeSet<Uid>,
+    /// UIDs of objects that stood when this leader wrote or read them.
+    stood: BTreeSet<Uid>,
     /// EIPs that lack an address which another one may free.
     starving: BTreeSet<Key>,
+    /// Gateways whose inside address another has claimed.
+    crowded: BTreeSet<Key>,
     /// FIPs by gateway and inside address, the oldest first.
     inside: BTreeMap<(Key, std::net::IpAddr), BTreeSet<(resolve::rules::Age, Key)>>,
     /// SNATs by gateway.
@@ -136,7 +141,9 @@ impl Operator {
             timers: BTreeMap::new(),
             due: BTreeSet::new(),
             proven_gone: BTreeSet::new(),
+            stood: BTreeSet::new(),
             starving: BTreeSet::new(),
+            crowded: BTreeSet::new(),
             inside: BTreeMap::new(),
             snats: BTreeMap::new(),
             needs: BTreeMap::new(),
@@ -243,6 +250,7 @@ impl Operator {
         }
         self.site_done(&subject, &action, outcome, now);
         self.claim_done(&action, outcome);
+        self.stood_by(&action, outcome);
         self.world.mark(subject);
         if let Target::Status(kind, key) = target {
             self.announced(*kind, key, *outcome == Outcome::Done, now);
@@ -257,8 +265,8 @@ impl Operator {
     }
 
     /// What to write into an object's status now; `None`: nothing, or not yet.
-    /// Called when the write is taken from the queue. `wall` is the wall clock,
-    /// used for `lastTransitionTime` only.
+    /// Called when the write is taken from the queue. `wall` is the wall clock, used for
+    /// `lastTransitionTime`, and to doubt a Lease that was not seen to be renewed yet.
     pub fn judge(
         &mut self,
         kind: Kind,

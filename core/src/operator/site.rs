@@ -51,6 +51,9 @@ pub(crate) struct Site {
     pub confirmed: Option<(Confirmation, Millis)>,
     /// The evidence for which a live read is wanted or under way.
     pub confirming: Option<Confirmation>,
+    /// Until then nothing turns Ready: the Lease was found as nobody had renewed it for its
+    /// duration.
+    pub doubted: Option<Millis>,
     /// When this leader first saw revisions that are not acknowledged yet, by
     /// generation.
     pub shown: BTreeMap<i64, Millis>,

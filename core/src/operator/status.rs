@@ -84,7 +84,7 @@ impl Operator {
                 site.turning.remove(key);
             }
         }
-        self.may_write(&uid, &draft, (kind, key), now)
+        self.may_write(&uid, &draft, (kind, key), (now, None))
             .then(|| Urgency::of_status(kind, draft.corrects()))
     }
 
@@ -95,7 +95,7 @@ impl Operator {
         uid: &Uid,
         draft: &Draft,
         (kind, key): (Kind, &Key),
-        now: Millis,
+        (now, wall): (Millis, Option<Timestamp>),
     ) -> bool {
         if draft.new == draft.old {
             self.held_back.remove(uid);
@@ -109,7 +109,9 @@ impl Operator {
             }
         }
         match &draft.site {
-            Some(site) if draft.ready => self.confirmed(site, draft.rests_on, (kind, key), now),
+            Some(site) if draft.ready => {
+                self.confirmed(site, draft.rests_on, (kind, key), (now, wall))
+            }
             _ => true,
         }
     }
@@ -126,7 +128,7 @@ impl Operator {
         }
         let draft = self.draft(kind, key, now, Some(wall))?;
         let (uid, resource_version, _) = self.life_of(kind, key)?;
-        if !self.may_write(&uid, &draft, (kind, key), now) {
+        if !self.may_write(&uid, &draft, (kind, key), (now, Some(wall))) {
             return None;
         }
         self.announce_later(kind, key, &uid, &draft);

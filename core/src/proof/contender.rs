@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::jiff::Timestamp;
-
 use super::wire::{Body, Request, Sender};
 use super::world::World;
 use crate::identity::{Term, Uid};
@@ -242,7 +240,7 @@ impl World {
             return;
         }
         let now = self.millis();
-        let wall = Timestamp::from_second(self.server.clock).unwrap();
+        let wall = self.wall();
         let leads = self.leads(who);
         let contender = &mut self.contenders[who];
         let action = contender.queue.remove(at);

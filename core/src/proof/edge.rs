@@ -1,5 +1,6 @@
 //! Requests of agents at the API server, answered as the agent's edge tells them.
 
+use k8s_openapi::jiff::Span;
 use sluice_crds::internal::{GatewayInstanceSpec, GatewayInstanceStatus};
 use sluice_crds::names::FINALIZER_FENCED;
 use sluice_crds::{GatewayConfig, GatewayInstance};
@@ -128,7 +129,9 @@ impl World {
         let mut lease = stands;
         lease.holder.clone_from(&write.holder);
         lease.transitions = write.transitions;
-        lease.renew_time = self.renewals.to_string();
+        // Two in one millisecond differ, too.
+        let micros = Span::new().microseconds(i64::try_from(self.renewals % 1_000).unwrap());
+        lease.renew_time = (self.wall() + micros).to_string();
         self.server.set_lease(lease);
         LeaseAnswer::Stands(self.agents_lease(n))
     }

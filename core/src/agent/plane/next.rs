@@ -11,8 +11,12 @@ use crate::agent::tenure::Holder;
 use crate::agent::{Agent, KernelOp, Millis};
 
 impl Agent {
-    /// What the kernel should hold now, if a config is known.
+    /// What the kernel should hold now, if a config is known. Nothing is programmed by an
+    /// instance that has no report: the operator may never have seen its Pod.
     fn goal(&self) -> Option<Goal> {
+        if !self.reporter.stands() {
+            return None;
+        }
         let config = self.pursuit.good()?.clone();
         let holding = match self.tenure.holder(&self.me) {
             Holder::Me => true,

@@ -70,3 +70,37 @@ fn a_duration_that_is_no_duration_ends_at_once() {
     };
     assert!(lost(&mut clock, &odd, true, 0));
 }
+
+#[test]
+fn what_a_new_leader_finds_is_doubted_by_the_clock_on_the_wall() {
+    let wall: Timestamp = "2026-01-02T03:04:30Z".parse().unwrap();
+    let found = |renewed: &str| {
+        let mut clock = LeaseClock::default();
+        let lease = lease("i", renewed);
+        clock.look(Some(&lease), true, Millis(0));
+        clock.is_fresh(&lease, wall)
+    };
+    assert!(found("2026-01-02T03:04:15.000001Z"));
+    assert!(!found("2026-01-02T03:04:15Z"));
+    // The holder's clock may be ahead, but no further than what is measured.
+    assert!(found("2026-01-02T03:04:44Z"));
+    assert!(!found("2026-01-02T03:04:45Z"));
+    assert!(!found(""));
+}
+
+#[test]
+fn what_was_seen_to_be_renewed_is_not_doubted() {
+    let wall: Timestamp = "2026-01-02T03:04:30Z".parse().unwrap();
+    let (old, older) = ("2026-01-02T03:00:01Z", "2026-01-02T03:00:00Z");
+    let mut clock = LeaseClock::default();
+    clock.look(Some(&lease("i", older)), true, Millis(0));
+    clock.look(Some(&lease("i", older)), true, Millis(1));
+    assert!(!clock.is_fresh(&lease("i", older), wall));
+    clock.look(Some(&lease("i", old)), true, Millis(2));
+    assert!(clock.is_fresh(&lease("i", old), wall));
+    // Taken where nobody was.
+    let mut clock = LeaseClock::default();
+    clock.look(None, true, Millis(0));
+    clock.look(Some(&lease("i", old)), true, Millis(1));
+    assert!(clock.is_fresh(&lease("i", old), wall));
+}

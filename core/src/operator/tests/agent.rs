@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::jiff::Timestamp;
 use sluice_crds::GatewayInstance;
 use sluice_crds::internal::{
     Active, Applied, GatewayInstanceSpec, GatewayInstanceStatus, NeighbourChange, Problem,
@@ -183,7 +184,9 @@ impl Agent {
             return;
         }
         self.renewals += 1;
-        lease.renew_time = format!("{} {}", self.instance, self.renewals);
+        let unique = i64::try_from(self.renewals % 1_000_000).unwrap();
+        let micros = server.clock * 1_000_000 + unique;
+        lease.renew_time = Timestamp::from_microsecond(micros).unwrap().to_string();
         server.set_lease(lease.clone());
         self.active = Some(Active {
             lease_uid: lease.uid.to_string(),

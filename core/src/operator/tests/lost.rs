@@ -419,3 +419,97 @@ fn a_lease_that_lost_its_label_counts_again_once_it_has_it_back() {
     stage.settle();
     assert_eq!(stage.not_ready(), Default::default());
 }
+
+#[test]
+fn a_new_leader_turns_nothing_ready_by_a_lease_that_nobody_renews() {
+    let mut stage = Stage::new();
+    stage.settle();
+    let freeze = |stage: &mut Stage, frozen| {
+        for agent in &mut stage.agents {
+            agent.frozen = frozen;
+        }
+    };
+    let work = |stage: &mut Stage| {
+        for _ in 0..10 {
+            stage.deliver_all();
+            stage.poll();
+            while stage.execute(0, Fate::Done) {}
+            stage.now.0 += 500;
+        }
+    };
+    // The holder reports it, and nobody takes that in before all is silent for long.
+    freeze(&mut stage, true);
+    stage.apply(eip("tenants", "web", "egress"));
+    work(&mut stage);
+    freeze(&mut stage, false);
+    for _ in 0..3 {
+        stage.agent_round();
+    }
+    freeze(&mut stage, true);
+    stage.server.clock += 20;
+    stage.restart_operator();
+    work(&mut stage);
+    assert_eq!(stage.not_ready().len(), 1);
+    // It lives after all.
+    freeze(&mut stage, false);
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+}
+
+#[test]
+fn a_new_leader_that_sees_a_rule_late_does_not_bring_it_back() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.apply(fip("tenants", "web", "web", 5));
+    stage.settle();
+    let older = stage.server.list(Kind::FIP);
+    let uid = match stage.server.get(Kind::FIP, &key("tenants", "web")) {
+        Some(Object::FIP(fip)) => fip.metadata.uid.clone().unwrap(),
+        _ => panic!("the FIP is there"),
+    };
+    stage.delete(Kind::FIP, "tenants", "web");
+    stage.settle();
+    assert!(!stage.exists(Kind::FIP, "tenants", "web"));
+    stage.restart_operator_with(Some((Kind::FIP, older)));
+    for _ in 0..20 {
+        stage.poll();
+        while stage.execute(0, Fate::Done) {
+            let slices: Vec<String> = stage
+                .server
+                .all(Kind::RuleSlice)
+                .map(|slice| format!("{slice:?}"))
+                .filter(|slice| slice.contains(&uid))
+                .collect();
+            assert!(slices.is_empty(), "{slices:?}");
+        }
+        for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::FIP) {
+            stage.deliver(*kind, usize::MAX);
+        }
+        stage.agent_round();
+        stage.now.0 += 200;
+    }
+}
+
+#[test]
+fn a_new_leader_goes_on_with_a_rule_that_was_on_its_way() {
+    let mut stage = Stage::new();
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    stage.apply(fip("tenants", "web", "web", 5));
+    // The leader dies once the rule has its finalizer.
+    for _ in 0..50 {
+        let has = match stage.server.get(Kind::FIP, &key("tenants", "web")) {
+            Some(Object::FIP(fip)) => fip.metadata.finalizers.is_some(),
+            _ => false,
+        };
+        if has {
+            break;
+        }
+        stage.deliver_all();
+        stage.poll();
+        stage.execute(0, Fate::Done);
+    }
+    stage.restart_operator();
+    stage.settle();
+    assert_eq!(stage.not_ready(), Default::default());
+}

@@ -283,3 +283,60 @@ fn an_address_is_not_freed_before_kernels_have_let_it_go_although_its_eip_is_gon
     stage.settle();
     assert_ne!(claims(&stage), bound.iter().collect::<Vec<_>>());
 }
+
+#[test]
+fn who_has_an_address_is_told_within_the_namespace_only() {
+    let mut stage = Stage::new();
+    stage.apply(eip_with(
+        "tenants",
+        "first",
+        "egress",
+        serde_json::json!({"addresses": ["10.155.30.203"], "ipFamilyPolicy": "SingleStack"}),
+    ));
+    stage.settle();
+    for namespace in ["tenants", "net"] {
+        stage.apply(eip_with(
+            namespace,
+            "second",
+            "egress",
+            serde_json::json!({"addresses": ["10.155.30.203"], "ipFamilyPolicy": "SingleStack"}),
+        ));
+        stage.settle();
+        let reason = stage.condition(Kind::EIP, namespace, "second", "Accepted");
+        assert_eq!(reason, ("False".to_owned(), "AddressInUse".to_owned()));
+        let words = stage.message(Kind::EIP, namespace, "second", "Accepted");
+        assert_eq!(words.contains("first"), namespace == "tenants", "{words}");
+    }
+}
+
+#[test]
+fn two_gateways_cannot_have_one_inside_address() {
+    let mut stage = Stage::new();
+    stage.settle();
+    // Its LAN is the first gateway's.
+    stage.apply(gateway("net", "second", "net/lan"));
+    stage.settle();
+    let accepted =
+        |stage: &Stage, name: &str| stage.condition(Kind::NATGateway, "net", name, "Accepted");
+    let refused = ("False".to_owned(), "AddressInUse".to_owned());
+    assert_eq!(accepted(&stage, "egress").0, "True");
+    assert_eq!(accepted(&stage, "second"), refused);
+    let words = stage.message(Kind::NATGateway, "net", "second", "Accepted");
+    assert!(words.contains("NATGateway net/egress"), "{words}");
+    // When the first has gone, the second has it; and one that is made anew in its place.
+    stage.delete(Kind::NATGateway, "net", "egress");
+    stage.settle();
+    stage.now.0 += 120_000;
+    stage.settle();
+    assert_eq!(accepted(&stage, "second").0, "True");
+    stage.apply(gateway("net", "egress", "net/lan"));
+    stage.settle();
+    assert_eq!(accepted(&stage, "egress"), refused);
+    stage.delete(Kind::NATGateway, "net", "second");
+    stage.apply(eip("tenants", "web", "egress"));
+    stage.settle();
+    stage.now.0 += 120_000;
+    stage.settle();
+    assert_eq!(accepted(&stage, "egress").0, "True");
+    assert_eq!(stage.not_ready(), Default::default());
+}

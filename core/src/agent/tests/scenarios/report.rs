@@ -1,6 +1,7 @@
 //! The report: written when something changes, restored when others change it.
 
-use crate::agent::tests::sim::Sim;
+use super::generation;
+use crate::agent::tests::sim::{Sim, config};
 use crate::agent::*;
 
 #[test]
@@ -79,4 +80,28 @@ fn what_runs_short_is_told_while_the_instance_answers() {
     sim.tell(Event::Shortages(Vec::new()));
     sim.settle_for(1_000);
     assert_eq!(sim.report.shortages, []);
+}
+
+#[test]
+fn an_instance_without_a_report_programs_nothing() {
+    let mut sim = Sim::new();
+    sim.publish(&config(1..4));
+    sim.restart_unread();
+    sim.settle_for(60_000);
+    assert!(
+        !sim.ops.iter().any(|op| op.contains("apply")),
+        "{:?}",
+        sim.ops
+    );
+    assert_eq!(generation(&sim), None);
+    // Its predecessor of the same name is gone, and the report is made.
+    let report = sim.report.clone();
+    sim.tell(Event::Report(ReportAnswer::Stands(Box::new(report))));
+    sim.settle_for(60_000);
+    assert!(
+        sim.ops.iter().any(|op| op.contains("apply")),
+        "{:?}",
+        sim.ops
+    );
+    assert_eq!(generation(&sim), Some(1));
 }
